@@ -1,0 +1,54 @@
+package nn
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+var named = []Architecture{
+	{
+		// 545,098 parameters; the network of the golden vectors.
+		Name:  "cifar-cnn",
+		Input: Shape{C: 3, H: 32, W: 32},
+		Layers: []Layer{
+			{Kind: Conv2D, Out: 32, Kernel: 3, Padding: 1}, {Kind: ReLU}, {Kind: MaxPool, Window: 2},
+			{Kind: Conv2D, Out: 64, Kernel: 3, Padding: 1}, {Kind: ReLU}, {Kind: MaxPool, Window: 2},
+			{Kind: Flatten}, {Kind: Dense, Out: 128}, {Kind: ReLU}, {Kind: Dense, Out: 10},
+		},
+	},
+	{
+		// 26,010 parameters; the MNIST network of Tramèr and Boneh, "Differentially
+		// Private Learning Needs Better Features", 2021, arXiv:2011.11660.
+		Name:  "dp-cnn",
+		Input: Shape{C: 1, H: 28, W: 28},
+		Layers: []Layer{
+			{Kind: Conv2D, Out: 16, Kernel: 8, Stride: 2, Padding: 3}, {Kind: Tanh}, {Kind: MaxPool, Window: 2, Stride: 1},
+			{Kind: Conv2D, Out: 32, Kernel: 4, Stride: 2}, {Kind: Tanh}, {Kind: MaxPool, Window: 2, Stride: 1},
+			{Kind: Flatten}, {Kind: Dense, Out: 32}, {Kind: Tanh}, {Kind: Dense, Out: 10},
+		},
+	},
+	{
+		Name:  "mnist-cnn",
+		Input: Shape{C: 1, H: 28, W: 28},
+		Layers: []Layer{
+			{Kind: Conv2D, Out: 8, Kernel: 5, Stride: 2, Padding: 2}, {Kind: ReLU},
+			{Kind: Conv2D, Out: 16, Kernel: 3, Padding: 1}, {Kind: ReLU}, {Kind: MaxPool, Window: 2},
+			{Kind: Flatten}, {Kind: Dense, Out: 48}, {Kind: ReLU}, {Kind: Dense, Out: 10},
+		},
+	},
+}
+
+// Named returns one of the architectures that come with the package:
+// "cifar-cnn", "dp-cnn" or "mnist-cnn". The result is the caller's.
+func Named(name string) (Architecture, error) {
+	names := make([]string, len(named))
+	for i, a := range named {
+		if a.Name == name {
+			a.Layers = slices.Clone(a.Layers)
+			return a, nil
+		}
+		names[i] = a.Name
+	}
+	return Architecture{}, fmt.Errorf("architecture %q is unknown, want one of %s", name, strings.Join(names, ", "))
+}

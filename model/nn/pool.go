@@ -1,0 +1,105 @@
+package nn
+
+// maxPool takes the largest input of each window. The first maximum in scan
+// order (rows, then columns) wins a tie. A NaN wins over every number, and the
+// last NaN of a window over the others, as in PyTorch.
+type maxPool struct {
+	step
+	y      []float32
+	argmax []int32 // index into the example's input
+}
+
+func (l *maxPool) forward(x []float32, batch int) []float32 {
+	c, o := l.in.C, 0
+	for e := range batch {
+		x := x[e*l.in.Size() : (e+1)*l.in.Size()]
+		for oy := range l.out.H {
+			for ox := range l.out.W {
+				y, arg := l.y[o:o+c], l.argmax[o:o+c]
+				origin := (oy*l.Stride*l.in.W + ox*l.Stride) * c
+				copy(y, x[origin:origin+c])
+				for i := range arg {
+					arg[i] = int32(origin + i)
+				}
+				for ky := range l.Window {
+					for kx := range l.Window {
+						if ky == 0 && kx == 0 {
+							continue
+						}
+						at := origin + (ky*l.in.W+kx)*c
+						for i, v := range x[at : at+c] {
+							if v > y[i] || v != v {
+								y[i], arg[i] = v, int32(at+i)
+							}
+						}
+					}
+				}
+				o += c
+			}
+		}
+	}
+	return l.y[:o]
+}
+
+func (l *maxPool) gradient([]float32, int, int) {}
+
+func (l *maxPool) backward(dy, dx []float32, batch int) {
+	clear(dx)
+	for e := range batch {
+		dx := dx[e*l.in.Size() : (e+1)*l.in.Size()]
+		dy := dy[e*l.out.Size() : (e+1)*l.out.Size()]
+		for i, at := range l.argmax[e*l.out.Size() : (e+1)*l.out.Size()] {
+			dx[at] += dy[i]
+		}
+	}
+}
+
+// avgPool takes the mean of each window.
+type avgPool struct {
+	step
+	y []float32
+}
+
+func (l *avgPool) forward(x []float32, batch int) []float32 {
+	y := l.y[:batch*l.out.Size()]
+	clear(y)
+	scale := 1 / float32(l.Window*l.Window)
+	l.windows(batch, func(in, out int) {
+		src, dst := x[in:in+l.in.C], y[out:out+l.in.C]
+		for i, v := range src {
+			dst[i] += v * scale
+		}
+	})
+	return y
+}
+
+func (l *avgPool) gradient([]float32, int, int) {}
+
+func (l *avgPool) backward(dy, dx []float32, batch int) {
+	clear(dx)
+	scale := 1 / float32(l.Window*l.Window)
+	l.windows(batch, func(in, out int) {
+		src, dst := dy[out:out+l.in.C], dx[in:in+l.in.C]
+		for i, v := range src {
+			dst[i] += v * scale
+		}
+	})
+}
+
+// windows calls f, for each output pixel and each input pixel of its window,
+// with the indices of their first channels.
+func (l *avgPool) windows(batch int, f func(in, out int)) {
+	out := 0
+	for e := range batch {
+		for oy := range l.out.H {
+			for ox := range l.out.W {
+				for ky := range l.Window {
+					for kx := range l.Window {
+						f(e*l.in.Size()+((oy*l.Stride+ky)*l.in.W+ox*l.Stride+kx)*l.in.C, out)
+					}
+				}
+				out += l.in.C
+			}
+		}
+	}
+}

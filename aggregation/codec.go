@@ -62,8 +62,8 @@ func (c Codec) SumBits(n int) int {
 // many clients average out instead of adding up. Values beyond Range saturate;
 // clamped says how many did, and those alone are biased.
 //
-// dst and src have the same length and must not overlap. Every coordinate costs
-// 32 bits of rng, whatever its value, so equal streams give equal results. An
+// dst and src have the same length and must not overlap. Equal streams give equal
+// results; how much is drawn depends on the values (16 bits, rarely 48, each). An
 // update or a weight that is not finite is refused with [ErrNotFinite] before
 // anything is written or drawn.
 func (c Codec) Quantize(dst []int32, src []float32, weight float64, rng *rand.Rand) (clamped int, err error) {
@@ -81,38 +81,30 @@ func (c Codec) Quantize(dst []int32, src []float32, weight float64, rng *rand.Ra
 		return 0, fmt.Errorf("quantize: update is %g at index %d, lower the learning rate: %w", src[i], i, ErrNotFinite)
 	}
 
-	limit := float64(c.Max())
-	n := len(src) &^ 1
-	for i := 0; i < n; i += 2 {
-		r := rng.Uint64()
-		a, b := float64(src[i])*scale, float64(src[i+1])*scale
-		if math.Abs(a) > limit {
-			a = math.Copysign(limit, a)
+	// Fixed point with 32 fractional bits: |y| <= 2^55 stays inside int64.
+	scale *= 1 << 32
+	limit := float64(c.Max()) * (1 << 32)
+	dst = dst[:len(src)]
+	var draw uint64
+	for i, x := range src {
+		if i&3 == 0 {
+			draw = rng.Uint64()
+		}
+		y := float64(x) * scale
+		if math.Abs(y) > limit {
+			y = math.Copysign(limit, y)
 			clamped++
 		}
-		if math.Abs(b) > limit {
-			b = math.Copysign(limit, b)
-			clamped++
+		// floor(y + u) for u uniform on [0, 1), of which the first 16 bits
+		// nearly always decide; the other 16 are drawn when they do not.
+		v := int64(y) + int64(draw&0xffff)<<16
+		draw >>= 16
+		if uint32(v) > 0xffff0000 {
+			v += int64(rng.Uint32() >> 16)
 		}
-		dst[i], dst[i+1] = round(a, uint32(r)), round(b, uint32(r>>32))
-	}
-	if n < len(src) {
-		a := float64(src[n]) * scale
-		if math.Abs(a) > limit {
-			a = math.Copysign(limit, a)
-			clamped++
-		}
-		dst[n] = round(a, uint32(rng.Uint64()))
+		dst[i] = int32(v >> 32)
 	}
 	return clamped, nil
-}
-
-// round is floor(y + r/2^32) in fixed point with 32 fractional bits: exact
-// integer arithmetic, so no rounding of a float sum can bias the choice.
-// |y| <= 2^23 keeps the product inside int64, and y = ±max maps to itself
-// because its fraction is zero.
-func round(y float64, r uint32) int32 {
-	return int32((int64(y*(1<<32)) + int64(r)) >> 32)
 }
 
 // Dequantize writes Step*sum[i]/divisor to dst[i]: the weighted mean when divisor

@@ -1,0 +1,2 @@
+// Package store keeps what a server must not lose, in SQLite.
+package store

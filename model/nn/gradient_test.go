@@ -316,3 +316,22 @@ func BenchmarkTrainStep(b *testing.B) {
 		})
 	}
 }
+
+func TestReLUEdges(t *testing.T) {
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	x := []float32{-1, float32(math.Copysign(0, -1)), 0, math.SmallestNonzeroFloat32, 2, -inf, inf, nan}
+	l := &relu{size: len(x), y: make([]float32, len(x))}
+	y := l.forward(x, 1)
+	dy, dx := make([]float32, len(x)), make([]float32, len(x))
+	for i := range dy {
+		dy[i] = -3
+	}
+	l.backward(dy, dx, 1)
+	wantY, wantX := []float32{0, 0, 0, math.SmallestNonzeroFloat32, 2, 0, inf, nan}, []float32{0, 0, 0, -3, -3, 0, -3, -3}
+	for i := range x {
+		// Bits, because the backward pass relies on zeros being +0.
+		if math.Float32bits(y[i]) != math.Float32bits(wantY[i]) && wantY[i] == wantY[i] || dx[i] != wantX[i] {
+			t.Errorf("relu(%v) is %v with gradient %v, want %v with %v", x[i], y[i], dx[i], wantY[i], wantX[i])
+		}
+	}
+}

@@ -1,5 +1,7 @@
 package nn
 
+import "math"
+
 // maxPool takes the largest input of each window. The first maximum in scan
 // order (rows, then columns) wins a tie. A NaN wins over every number, and the
 // last NaN of a window over the others, as in PyTorch.
@@ -27,11 +29,7 @@ func (l *maxPool) forward(x []float32, batch int) []float32 {
 							continue
 						}
 						at := origin + (ky*l.in.W+kx)*c
-						for i, v := range x[at : at+c] {
-							if v > y[i] || v != v {
-								y[i], arg[i] = v, int32(at+i)
-							}
-						}
+						maximum(y, arg, x[at:at+c], int32(at))
 					}
 				}
 				o += c
@@ -39,6 +37,30 @@ func (l *maxPool) forward(x []float32, batch int) []float32 {
 		}
 	}
 	return l.y[:o]
+}
+
+// maximum replaces the elements of y that x exceeds, and notes where they were:
+// x[i] is at index at+i. Written so that the compiler selects without branching,
+// since branches here are mispredicted about half the time.
+func maximum(y []float32, arg []int32, x []float32, at int32) {
+	arg, x = arg[:len(y)], x[:len(y)]
+	for i, best := range y {
+		v, a := x[i], arg[i]
+		bits := math.Float32bits(best)
+		if v > best {
+			a = at + int32(i)
+		}
+		if v > best {
+			bits = math.Float32bits(v)
+		}
+		if v != v {
+			a = at + int32(i)
+		}
+		if v != v {
+			bits = math.Float32bits(v)
+		}
+		y[i], arg[i] = math.Float32frombits(bits), a
+	}
 }
 
 func (l *maxPool) gradient([]float32, int, int) {}

@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// MaxSize bounds the elements of a Layout: 1 GiB of float32. Nothing that
+// MaxSize bounds the elements of a Layout: 256 MiB of float32. Nothing that
 // trains on a client comes near; a size read from a file or a configuration is
 // refused above it, before anything is allocated.
-const MaxSize = 1 << 28
+const MaxSize = 1 << 26
 
 const (
 	maxTensors  = 4096

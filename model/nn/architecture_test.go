@@ -108,35 +108,36 @@ func TestParseArchitectureRefuses(t *testing.T) {
 		t.Fatalf("the base of the cases is refused: %v", err)
 	}
 	for name, c := range map[string]struct{ yaml, want string }{
-		"empty":               {"", "empty"},
-		"unknown key":         {head + "  - {kind: relu, slope: 1}\n" + tail, "line 4: field slope not found"},
-		"unknown top key":     {head + tail + "optimizer: sgd\n", "line 6: field optimizer not found"},
-		"repeated key":        {head + "  - {kind: relu, kind: relu}\n" + tail, "already"},
-		"second document":     {head + tail + "---\nname: y\n", "follows the first YAML document"},
-		"not a number":        {head + "  - {kind: dense, out: ten}\n" + tail, "line 4"},
-		"huge text":           {strings.Repeat("#", maxYAML+1), "at most"},
-		"no name":             {"input: {channels: 1, height: 2, width: 2}\nlayers:\n" + tail, "name has 0 bytes"},
-		"no input":            {"name: x\nlayers:\n" + tail, "input is 0x0x0"},
-		"huge input":          {"name: x\ninput: {channels: 9000000000000000000, height: 9, width: 9}\nlayers:\n" + tail, "input is"},
-		"large input":         {"name: x\ninput: {channels: 3, height: 8192, width: 8192}\nlayers:\n" + tail, "at most 16777216 elements"},
-		"no layers":           {"name: x\ninput: {channels: 1, height: 2, width: 2}\n", "0 layers"},
-		"too many layers":     {head + strings.Repeat("  - {kind: relu}\n", maxLayers) + tail, "258 layers, want 1 to 256"},
-		"unknown kind":        {head + "  - {kind: lstm}\n" + tail, "layers[0] lstm: unknown kind, want conv2d"},
-		"last not dense":      {head + tail + "  - {kind: relu}\n", "layers[2] relu: the last layer must be dense"},
-		"dense on image":      {head + "  - {kind: conv2d, out: 32, kernel: 3}\n  - {kind: dense, out: 10}\n", "layers[1] dense: input is 32x26x26, put a flatten layer before it"},
-		"conv after flatten":  {head + "  - {kind: flatten}\n  - {kind: conv2d, out: 3, kernel: 1}\n", "layers[1] conv2d: input is flat (784 features), put this layer before the flatten layer"},
-		"flatten twice":       {head + "  - {kind: flatten}\n" + tail, "layers[1] flatten: input is flat"},
-		"missing field":       {head + "  - {kind: conv2d, out: 3}\n" + tail, "layers[0] conv2d: kernel is 0, want 1 to 8192"},
-		"foreign field":       {head + "  - {kind: relu, out: 3}\n" + tail, "layers[0] relu: out is set to 3, but this kind has no such field"},
-		"negative stride":     {head + "  - {kind: max_pool, window: 2, stride: -1}\n" + tail, "stride is -1, want 1 to 8192"},
-		"kernel too large":    {head + "  - {kind: conv2d, out: 1, kernel: 31, padding: 1}\n" + tail, "too small for kernel 31 with padding 1"},
-		"padding too large":   {head + "  - {kind: conv2d, out: 1, kernel: 3, padding: 3}\n" + tail, "padding 3, want less than kernel 3"},
-		"window too large":    {head + "  - {kind: max_pool, window: 29}\n" + tail, "layers[0] max_pool: input is 1x28x28, too small for window 29"},
-		"groups":              {head + "  - {kind: conv2d, out: 6, kernel: 3}\n  - {kind: group_norm, groups: 4}\n" + tail, "layers[1] group_norm: 4 groups do not divide 6 channels"},
-		"norm of pixels":      {head + "  - {kind: flatten}\n  - {kind: group_norm, groups: 4}\n  - {kind: dense, out: 10}\n", "put it before the flatten layer"},
-		"too many parameters": {head + "  - {kind: flatten}\n  - {kind: dense, out: 65536}\n  - {kind: dense, out: 65536}\n", "want dimensions >= 1 and at most"},
-		"too many outputs":    {head + "  - {kind: conv2d, out: 65536, kernel: 1}\n" + tail, "layers[0] conv2d: activations of one example pass"},
-		"too many columns":    {"name: x\ninput: {channels: 1, height: 1024, width: 1024}\nlayers:\n  - {kind: conv2d, out: 1, kernel: 33, padding: 16}\n" + tail, "use a smaller kernel or a larger stride"},
+		"empty":                   {"", "empty"},
+		"unknown key":             {head + "  - {kind: relu, slope: 1}\n" + tail, "line 4: field slope not found"},
+		"unknown top key":         {head + tail + "optimizer: sgd\n", "line 6: field optimizer not found"},
+		"repeated key":            {head + "  - {kind: relu, kind: relu}\n" + tail, "already"},
+		"second document":         {head + tail + "---\nname: y\n", "follows the first YAML document"},
+		"not a number":            {head + "  - {kind: dense, out: ten}\n" + tail, "line 4"},
+		"huge text":               {strings.Repeat("#", maxYAML+1), "at most"},
+		"no name":                 {"input: {channels: 1, height: 2, width: 2}\nlayers:\n" + tail, "name has 0 bytes"},
+		"no input":                {"name: x\nlayers:\n" + tail, "input is 0x0x0"},
+		"huge input":              {"name: x\ninput: {channels: 9000000000000000000, height: 9, width: 9}\nlayers:\n" + tail, "input is"},
+		"large input":             {"name: x\ninput: {channels: 3, height: 8192, width: 8192}\nlayers:\n" + tail, "at most 16777216 elements"},
+		"no layers":               {"name: x\ninput: {channels: 1, height: 2, width: 2}\n", "0 layers"},
+		"too many layers":         {head + strings.Repeat("  - {kind: relu}\n", maxLayers) + tail, "258 layers, want 1 to 256"},
+		"unknown kind":            {head + "  - {kind: lstm}\n" + tail, "layers[0] lstm: unknown kind, want conv2d"},
+		"last not dense":          {head + tail + "  - {kind: relu}\n", "layers[2] relu: the last layer must be dense"},
+		"dense on image":          {head + "  - {kind: conv2d, out: 32, kernel: 3}\n  - {kind: dense, out: 10}\n", "layers[1] dense: input is 32x26x26, put a flatten layer before it"},
+		"conv after flatten":      {head + "  - {kind: flatten}\n  - {kind: conv2d, out: 3, kernel: 1}\n", "layers[1] conv2d: input is flat (784 features), put this layer before the flatten layer"},
+		"flatten twice":           {head + "  - {kind: flatten}\n" + tail, "layers[1] flatten: input is flat"},
+		"missing field":           {head + "  - {kind: conv2d, out: 3}\n" + tail, "layers[0] conv2d: kernel is 0, want 1 to 8192"},
+		"foreign field":           {head + "  - {kind: relu, out: 3}\n" + tail, "layers[0] relu: out is set to 3, but this kind has no such field"},
+		"negative stride":         {head + "  - {kind: max_pool, window: 2, stride: -1}\n" + tail, "stride is -1, want 1 to 8192"},
+		"kernel too large":        {head + "  - {kind: conv2d, out: 1, kernel: 31, padding: 1}\n" + tail, "too small for kernel 31 with padding 1"},
+		"padding too large":       {head + "  - {kind: conv2d, out: 1, kernel: 3, padding: 3}\n" + tail, "padding 3, want less than kernel 3"},
+		"window too large":        {head + "  - {kind: max_pool, window: 29}\n" + tail, "layers[0] max_pool: input is 1x28x28, too small for window 29"},
+		"groups":                  {head + "  - {kind: conv2d, out: 6, kernel: 3}\n  - {kind: group_norm, groups: 4}\n" + tail, "layers[1] group_norm: 4 groups do not divide 6 channels"},
+		"norm of pixels":          {head + "  - {kind: flatten}\n  - {kind: group_norm, groups: 4}\n  - {kind: dense, out: 10}\n", "put it before the flatten layer"},
+		"too many parameters":     {head + "  - {kind: flatten}\n  - {kind: dense, out: 65536}\n  - {kind: dense, out: 65536}\n", "want dimensions >= 1 and at most"},
+		"too many outputs":        {head + "  - {kind: conv2d, out: 65536, kernel: 1}\n" + tail, "layers[0] conv2d: activations of one example pass"},
+		"too many columns":        {"name: x\ninput: {channels: 1, height: 1024, width: 1024}\nlayers:\n  - {kind: conv2d, out: 1, kernel: 33, padding: 16}\n" + tail, "use a smaller kernel or a larger stride"},
+		"too many columns in all": {head + strings.Repeat("  - {kind: conv2d, out: 64, kernel: 9, padding: 4}\n", 10) + tail, "im2col matrices of one example pass"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := ParseArchitecture([]byte(c.yaml))
@@ -177,7 +178,7 @@ func FuzzParseArchitecture(f *testing.F) {
 		if l.Size() > 1<<16 || a.Input.Size() > 1<<12 {
 			return
 		}
-		if p, _ := a.plan(); p.activations > 1<<16 {
+		if p, _ := a.plan(); p.activations > 1<<16 || p.columns > 1<<20 {
 			return
 		}
 		n, err := New(a, 1)

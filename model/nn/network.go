@@ -7,8 +7,8 @@ import (
 	"github.com/sotto-fl/sotto/model/kernel"
 )
 
-// maxBuffers bounds the elements of all buffers of one Network: 2 GiB.
-const maxBuffers = 1 << 29
+// maxBuffers bounds the elements of the activation buffers of one Network: 1 GiB.
+const maxBuffers = 1 << 28
 
 // layer computes on whole batches in (batch, height, width, channel) order.
 // The slices that it returns are its own and valid until its next call.

@@ -14,7 +14,7 @@ const (
 	maxChannels    = 1 << 16 // channels and features
 	maxName        = 64
 	maxActivations = 1 << 24 // elements of one example's activations, all layers together
-	maxColumns     = 1 << 26 // elements of one example's im2col matrix
+	maxColumns     = 1 << 25 // elements of one example's im2col matrices, all layers together
 )
 
 // plan is a checked architecture.
@@ -22,8 +22,9 @@ type plan struct {
 	steps  []step
 	params []param
 	layout model.Layout
-	// activations is the sum over layers of one example's outputs.
-	activations int
+	// activations and columns are the sums over layers of the elements of one
+	// example's outputs and im2col matrices.
+	activations, columns int
 }
 
 // step is one layer with the shapes around it.
@@ -70,6 +71,9 @@ func (a Architecture) plan() (plan, error) {
 		}
 		if p.activations += at.shape.Size(); p.activations > maxActivations {
 			return fail("layers[%d] %s: activations of one example pass %d elements, use a larger stride or fewer channels", i, l.Kind, maxActivations)
+		}
+		if p.columns += at.columns; p.columns > maxColumns {
+			return fail("layers[%d] %s: im2col matrices of one example pass %d elements, use a smaller kernel or a larger stride", i, l.Kind, maxColumns)
 		}
 		s := step{Layer: l, in: before.shape, out: at.shape, weight: -1, bias: -1}
 		s.Stride = l.stride()
@@ -119,6 +123,8 @@ type cursor struct {
 	flat  bool
 	// image is what a flatten flattened, until a dense layer consumes it.
 	image Shape
+	// columns is the size of the im2col matrix of the layer just passed.
+	columns int
 }
 
 // channels is the number of channels behind flat features; 1 if their order is
@@ -136,6 +142,7 @@ func (c *cursor) advance(l Layer) error {
 		return err
 	}
 	in := c.shape
+	c.columns = 0
 	if c.flat && (l.Kind == Conv2D || l.Kind == MaxPool || l.Kind == AvgPool || l.Kind == Flatten) {
 		return fmt.Errorf("input is flat (%d features), put this layer before the flatten layer", in.C)
 	}
@@ -148,9 +155,12 @@ func (c *cursor) advance(l Layer) error {
 			return fmt.Errorf("padding %d, want less than kernel %d", l.Padding, l.Kernel)
 		}
 		c.shape = Shape{C: l.Out, H: (in.H+2*l.Padding-l.Kernel)/l.stride() + 1, W: (in.W+2*l.Padding-l.Kernel)/l.stride() + 1}
-		if depth := l.Kernel * l.Kernel * in.C; c.shape.H*c.shape.W > maxColumns/depth {
-			return fmt.Errorf("%v outputs of %d inputs each are too many, use a smaller kernel or a larger stride", c.shape, depth)
+		// At most 2^42 by 2^28: no overflow.
+		depth, pixels := l.Kernel*l.Kernel*in.C, c.shape.H*c.shape.W
+		if pixels > maxColumns/depth {
+			return fmt.Errorf("%d outputs of %d inputs each are too many, use a smaller kernel or a larger stride", pixels, depth)
 		}
+		c.columns = pixels * depth
 	case MaxPool, AvgPool:
 		if in.H < l.Window || in.W < l.Window {
 			return fmt.Errorf("input is %v, too small for window %d, use a smaller window or drop the layer", in, l.Window)

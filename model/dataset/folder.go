@@ -46,9 +46,9 @@ func (p Problem) String() string { return p.File + ": " + p.Err.Error() }
 // o.Shape has 1 or 3 channels. An EXIF orientation is not applied.
 //
 // Hidden files and folders are ignored. A file that cannot be used (corrupt, no
-// image, unreadable, beyond 64 megapixels or 256 MiB) is skipped and reported;
-// the problems come in the order of their paths, whatever the number of
-// processors. No usable image at all is ErrEmpty. A folder that cannot be
+// image, unreadable, beyond 64 megapixels, 32,768 pixels a side or 256 MiB) is
+// skipped and reported; the problems come in the order of their paths, whatever
+// the number of processors. No usable image at all is ErrEmpty. A folder that cannot be
 // listed is an error too: a whole class or patient may be missing.
 func OpenFolder(dir string, o Options) (*Set, []Problem, error) {
 	if err := o.Shape.validate(); err != nil {
@@ -261,8 +261,8 @@ func decodeAll(files []file, headers []header, o Options) (*Set, []Problem, erro
 	errs := make([]error, len(files))
 	budget := semaphore.NewWeighted(maxPixels)
 	parallel(len(files), func(i int) {
-		n := int64(headers[i].w) * int64(headers[i].h)
-		_ = budget.Acquire(context.Background(), n) // n <= maxPixels: it cannot fail
+		n := headers[i].cost(o.Shape)
+		_ = budget.Acquire(context.Background(), n) // cannot fail: n <= maxPixels, no deadline
 		defer budget.Release(n)
 		m, err := decode(files[i].path, headers[i])
 		switch {

@@ -142,6 +142,7 @@ func TestImageKinds(t *testing.T) {
 		{"16-bit colour PNG", pngOf(t, deepColour), [3]float64{0x1234 / 257., 0x5678 / 257., 0x9abc / 257.}, 0, 16, 18903 / 257.},
 		{"shrunk PNG", pngOf(t, uniform(40, 9, color.NRGBA{200, 100, 50, 255})), [3]float64{200, 100, 50}, 1, 8, 124},
 		{"grown grey PNG", pngOf(t, grey(1, 2, 77)), [3]float64{77, 77, 77}, 1, 8, 77},
+		{"a line, as tall as may be", pngOf(t, grey(1, 1<<15, 77)), [3]float64{77, 77, 77}, 1, 8, 77},
 		{"CMYK JPEG", cmykJPEG(200, 100, 50, 255), [3]float64{200, 100, 50}, 1, 8, 124},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -207,6 +208,8 @@ func TestCorruptAmongGood(t *testing.T) {
 		"a/6-wide.png":          hugePNG(1<<26+1, 1),
 		"b/7-truncated.jpg":     jpegOf(t, uniform(30, 30, color.White))[:300],
 		"b/8-dots.tiff":         []byte("II*\x00"),
+		"b/8-tall.png":         pngOf(t, grey(1, 1<<15+1, 1)),
+		"b/8-wide.png":         pngOf(t, grey(1<<15+1, 1, 1)),
 		"b/9-zero.png":          hugePNG(0, 5),
 		"stray-in-no-class.png": whole,
 	}

@@ -20,8 +20,12 @@ const (
 	// 400 MB raw and far less as PNG.
 	maxFileBytes = 256 << 20
 	// maxPixels bounds one decoded image, and all that are being decoded at
-	// the same time: at 8 bytes a pixel (16-bit colour with alpha) 512 MB.
+	// the same time. A pixel takes up to 16 bytes on the way (progressive
+	// JPEG): 1 GiB.
 	maxPixels = 64 << 20
+	// maxFileSide bounds each side of an image file: the filter's memory is the
+	// source's height times the destination's width.
+	maxFileSide = 1 << 15
 )
 
 // codec is one of the two file formats.
@@ -47,6 +51,12 @@ func sniff(head []byte) (codec, error) {
 type header struct {
 	w, h int
 	deep bool // 16 bits a channel
+}
+
+// cost is the memory of decoding and resizing to s, in pixels of 16 bytes. The
+// filter keeps four float64 for every source row and destination column.
+func (h header) cost(s Shape) int64 {
+	return min(maxPixels, int64(h.w)*int64(h.h)+2*int64(h.h)*int64(s.W))
 }
 
 // probe reads the header of an image file and refuses what must not be decoded.
@@ -76,8 +86,8 @@ func checkConfig(cfg image.Config) (header, error) {
 	if cfg.Width < 1 || cfg.Height < 1 {
 		return header{}, fmt.Errorf("%w: %d x %d pixels", ErrFormat, cfg.Width, cfg.Height)
 	}
-	if int64(cfg.Width) > maxPixels/int64(cfg.Height) {
-		return header{}, fmt.Errorf("%w: %d x %d pixels, at most %d million are decoded", ErrTooLarge, cfg.Width, cfg.Height, maxPixels>>20)
+	if cfg.Width > maxFileSide || cfg.Height > maxFileSide || cfg.Width*cfg.Height > maxPixels {
+		return header{}, fmt.Errorf("%w: %d x %d pixels, want at most %d a side and %d million in all", ErrTooLarge, cfg.Width, cfg.Height, maxFileSide, maxPixels>>20)
 	}
 	h := header{w: cfg.Width, h: cfg.Height}
 	switch cfg.ColorModel {

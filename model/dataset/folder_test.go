@@ -208,8 +208,8 @@ func TestCorruptAmongGood(t *testing.T) {
 		"a/6-wide.png":          hugePNG(1<<26+1, 1),
 		"b/7-truncated.jpg":     jpegOf(t, uniform(30, 30, color.White))[:300],
 		"b/8-dots.tiff":         []byte("II*\x00"),
-		"b/8-tall.png":         pngOf(t, grey(1, 1<<15+1, 1)),
-		"b/8-wide.png":         pngOf(t, grey(1<<15+1, 1, 1)),
+		"b/8-tall.png":          pngOf(t, grey(1, 1<<15+1, 1)),
+		"b/8-wide.png":          pngOf(t, grey(1<<15+1, 1, 1)),
 		"b/9-zero.png":          hugePNG(0, 5),
 		"stray-in-no-class.png": whole,
 	}

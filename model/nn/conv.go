@@ -43,7 +43,7 @@ func newConv(s step, v views, y []float32, batch int, shared []float32) *conv {
 }
 
 func (l *conv) forward(x []float32, batch int) []float32 {
-	l.x, l.held = x, [2]int{}
+	l.x = x
 	for lo := 0; lo < batch; lo += l.chunk {
 		hi := min(lo+l.chunk, batch)
 		l.gather(lo, hi)
@@ -79,7 +79,9 @@ func (l *conv) backward(dy, dx []float32, batch int) {
 	}
 }
 
-// gather fills col with the inputs of examples lo to hi-1.
+// gather fills col with the inputs of examples lo to hi-1. A row of col stands
+// for the same output pixel whichever examples it holds, so the positions in
+// the padding are never written and stay zero.
 func (l *conv) gather(lo, hi int) {
 	l.held = [2]int{lo, hi}
 	run := l.Kernel * l.in.C
@@ -91,23 +93,19 @@ func (l *conv) gather(lo, hi int) {
 				left := ox*l.Stride - l.Padding
 				from, to := l.clip(left)
 				for ky := range l.Kernel {
-					dst := row[ky*run : (ky+1)*run]
 					iy := oy*l.Stride - l.Padding + ky
 					if iy < 0 || iy >= l.in.H {
-						clear(dst)
 						continue
 					}
 					src := x[(iy*l.in.W+left+from)*l.in.C : (iy*l.in.W+left+to)*l.in.C]
-					clear(dst[:from*l.in.C])
+					dst := row[ky*run+from*l.in.C:][:len(src)]
 					if len(src) <= 8 { // shorter than a call of memmove
-						d := dst[from*l.in.C:][:len(src)]
 						for i, v := range src {
-							d[i] = v
+							dst[i] = v
 						}
 					} else {
-						copy(dst[from*l.in.C:], src)
+						copy(dst, src)
 					}
-					clear(dst[to*l.in.C:])
 				}
 				row = row[l.depth:]
 			}

@@ -3,7 +3,12 @@
 // This is the portable path, gonum's pure-Go Sgemm. It decides nothing about
 // layers; nn calls it with row-major matrices.
 //
-// Determinism: a result depends on the arguments alone. Sgemm hands 64 by 64
+// Determinism: a result depends on the values of the arguments and, in NT, on
+// the address of B modulo 16, because gonum's dot product begins its four-way
+// split at an aligned address. With B at a fixed offset in a slice from Alloc,
+// equal values give equal bits in every process.
+//
+// Sgemm hands 64 by 64
 // blocks of C to goroutines once there are four or more of them. That would
 // not change the result (each block is one goroutine's, and its sum over k is
 // in a fixed order, whatever GOMAXPROCS is), but it allocates, and it competes
@@ -19,6 +24,8 @@
 package kernel
 
 import (
+	"unsafe"
+
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/gonum"
 )
@@ -35,9 +42,21 @@ var impl gonum.Implementation
 // only, so run summaries record it.
 func Name() string { return "gonum" }
 
+// Alloc returns n zeros that start at a multiple of 64 bytes: a cache line, and
+// more than any vector load wants. make promises no more than 4.
+func Alloc(n int) []float32 {
+	const align = 64
+	s := make([]float32, n+align/4)
+	// The address stays true: Go's collector does not move heap objects, and a
+	// slice of variable length is one.
+	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(s))) % align / 4
+	return s[skip:][:n:n]
+}
+
 // NT computes C = A*Bᵀ: A is m by k, B is n by k, C is m by n, each row-major
 // with its own row stride. C is overwritten and must not overlap A or B. It is
 // the fastest variant of the three (dot products), and the forward pass uses it.
+// For repeatable bits B must come from Alloc; the address of A does not matter.
 // It panics if a slice is too short.
 func NT(m, n, k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int) {
 	for j := 0; j < n; j += maxRows {

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"unsafe"
 )
 
 func random(r *rand.Rand, n int) []float32 {
@@ -103,6 +104,45 @@ func TestIndependentOfGOMAXPROCSAndAllocationFree(t *testing.T) {
 		TN(m, n, k, a, m, b, n, c, n)
 	}); allocs != 0 {
 		t.Errorf("%v allocations, want 0", allocs)
+	}
+}
+
+func TestAllocIsAligned(t *testing.T) {
+	for n := range 200 {
+		s := Alloc(n)
+		if len(s) != n || cap(s) != n {
+			t.Fatalf("Alloc(%d) has length %d and capacity %d", n, len(s), cap(s))
+		}
+		if at := uintptr(unsafe.Pointer(unsafe.SliceData(s))); at%64 != 0 {
+			t.Fatalf("Alloc(%d) starts at %#x, want a multiple of 64", n, at)
+		}
+	}
+}
+
+// Gradients and activations may lie anywhere: only B in NT may matter.
+func TestIndependentOfAddresses(t *testing.T) {
+	const m, n, k = 9, 11, 37
+	r := rand.New(rand.NewPCG(5, 6))
+	a, b := random(r, m*k), random(r, k*n)
+	at := func(v []float32, shift int) []float32 {
+		s := Alloc(len(v) + shift)[shift:]
+		copy(s, v)
+		return s
+	}
+	products := func(shiftA, shiftB, shiftC int) (out []float32) {
+		fixed, a, b, c := at(b, 0), at(a, shiftA), at(b, shiftB), Alloc(m*n + shiftC)[shiftC:]
+		NT(m, n, k, a, k, fixed, k, c, n)
+		out = append(out, c...)
+		NN(m, n, k, a, k, b, n, c, n)
+		out = append(out, c...)
+		TN(m, n, k, a, m, b, n, c, n)
+		return append(out, c...)
+	}
+	want := products(0, 0, 0)
+	for shift := range 64 {
+		if got := products(shift%4, shift/4%4, shift/16); !slices.Equal(got, want) {
+			t.Fatalf("results differ with A, B, C shifted by %d, %d, %d floats", shift%4, shift/4%4, shift/16)
+		}
 	}
 }
 

@@ -57,8 +57,8 @@ func New(a Architecture, maxBatch int) (*Network, error) {
 	}
 	n := &Network{
 		plan: p, maxBatch: maxBatch, input: a.Input, classes: a.Classes(), first: -1,
-		weights: make([]float32, p.layout.Size()),
-		grads:   make([]float32, p.layout.Size()),
+		weights: kernel.Alloc(p.layout.Size()), // aligned, for repeatable bits
+		grads:   kernel.Alloc(p.layout.Size()),
 	}
 	if a.Input.C > 1 {
 		n.nhwc = make([]float32, maxBatch*a.Input.Size())

@@ -18,8 +18,9 @@ var named = []Architecture{
 		},
 	},
 	{
-		// 26,010 parameters; the MNIST network of Tramèr and Boneh, "Differentially
-		// Private Learning Needs Better Features", 2021, arXiv:2011.11660.
+		// 26,010 parameters; the usual MNIST network for DP-SGD, with tanh as in
+		// Papernot et al., "Tempered Sigmoid Activations for Deep Learning with
+		// Differential Privacy", 2020, arXiv:2007.14191.
 		Name:  "dp-cnn",
 		Input: Shape{C: 1, H: 28, W: 28},
 		Layers: []Layer{

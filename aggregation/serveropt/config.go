@@ -1,0 +1,85 @@
+package serveropt
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// The names a Config may have.
+const (
+	FedAvg  = "fedavg"
+	FedAvgM = "fedavgm"
+	FedAdam = "fedadam"
+	FedYogi = "fedyogi"
+)
+
+// Config chooses a rule and its constants. A zero field means the default of
+// the rule (WithDefaults), except where the rule does not use it.
+type Config struct {
+	Name     string  `json:"name" yaml:"name"`
+	LR       float64 `json:"lr,omitempty" yaml:"lr,omitempty"`
+	Momentum float64 `json:"momentum,omitempty" yaml:"momentum,omitempty"` // fedavgm
+	Beta1    float64 `json:"beta1,omitempty" yaml:"beta1,omitempty"`       // fedadam, fedyogi
+	Beta2    float64 `json:"beta2,omitempty" yaml:"beta2,omitempty"`       // fedadam, fedyogi
+	Tau      float64 `json:"tau,omitempty" yaml:"tau,omitempty"`           // fedadam, fedyogi: degree of adaptivity
+}
+
+// WithDefaults fills zero fields: lr 1 for fedavg and fedavgm, 0.01 for the
+// adaptive rules; momentum 0.9; beta1 0.9, beta2 0.99 and tau 0.001, the
+// paper's choices (its Section 5 fixes the betas and finds tau = 0.001 good
+// throughout, and leaves the rate to be tuned).
+func (c Config) WithDefaults() Config {
+	fill := func(field *float64, value float64) {
+		if *field == 0 {
+			*field = value
+		}
+	}
+	switch {
+	case c.Name == FedAvg:
+		fill(&c.LR, 1)
+	case c.Name == FedAvgM:
+		fill(&c.LR, 1)
+		fill(&c.Momentum, 0.9)
+	case c.adaptive():
+		fill(&c.LR, 0.01)
+		fill(&c.Beta1, 0.9)
+		fill(&c.Beta2, 0.99)
+		fill(&c.Tau, 1e-3)
+	}
+	return c
+}
+
+// Validate reports every field that is out of range, and every field that is
+// set although the rule ignores it. It judges c.WithDefaults().
+func (c Config) Validate() error {
+	c = c.WithDefaults()
+	var errs []error
+	problem := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Name != FedAvg && c.Name != FedAvgM && !c.adaptive() {
+		return fmt.Errorf("name is %q, want %s, %s, %s or %s", c.Name, FedAvg, FedAvgM, FedAdam, FedYogi)
+	}
+	if !(c.LR > 0) || c.LR > 1e6 {
+		problem("lr is %g, want a positive number up to 1e6", c.LR)
+	}
+	unit := func(name string, value float64, used bool) {
+		switch {
+		case !used && value != 0:
+			problem("%s is %g, but %s does not use it: remove it", name, value, c.Name)
+		case !(value >= 0 && value < 1):
+			problem("%s is %g, want at least 0 and below 1", name, value)
+		}
+	}
+	unit("momentum", c.Momentum, c.Name == FedAvgM)
+	unit("beta1", c.Beta1, c.adaptive())
+	unit("beta2", c.Beta2, c.adaptive())
+	switch {
+	case !c.adaptive() && c.Tau != 0:
+		problem("tau is %g, but %s does not use it: remove it", c.Tau, c.Name)
+	case c.adaptive() && (!(c.Tau >= 1e-12) || math.IsInf(c.Tau, 0) || c.Tau > 1e6):
+		problem("tau is %g, want 1e-12 to 1e6", c.Tau)
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) adaptive() bool { return c.Name == FedAdam || c.Name == FedYogi }

@@ -27,18 +27,18 @@ var (
 // symmetric about zero, in units of Step. Both ends of a run must use the same.
 // Methods that return no error need a codec that Validate accepts.
 type Codec struct {
-	Bits  int     `json:"bits" yaml:"bits"`
-	Range float64 `json:"range" yaml:"range"` // the largest magnitude that is not clamped, in parameter units
+	Bits  int     `yaml:"bits" json:"bits" doc:"width of one value, sign included; 2 to 24"`
+	Range float64 `yaml:"range" json:"range" doc:"largest magnitude that is not clamped, in units of a weighted parameter"`
 }
 
 // Validate reports every field that no vector can be coded with.
 func (c Codec) Validate() error {
 	var errs []error
 	if c.Bits < MinBits || c.Bits > MaxBits {
-		errs = append(errs, fmt.Errorf("bits is %d, want %d to %d", c.Bits, MinBits, MaxBits))
+		errs = append(errs, fmt.Errorf("bits: got %d, want %d to %d", c.Bits, MinBits, MaxBits))
 	}
 	if !(c.Range > 0) || c.Range > math.MaxFloat32 || c.Range < 1e-30 {
-		errs = append(errs, fmt.Errorf("range is %g, want a positive number from 1e-30 to %g", c.Range, math.MaxFloat32))
+		errs = append(errs, fmt.Errorf("range: got %g, want 1e-30 to %g", c.Range, math.MaxFloat32))
 	}
 	return errors.Join(errs...)
 }

@@ -80,10 +80,11 @@ type Metrics struct {
 	ValLoss       float64 // of the received global model
 	ValCorrect    uint64
 	Steps         uint64
+	Clamped       uint64 // values of the update beyond the codec's range
 }
 
 // metricFields is how many counters Metrics takes.
-const metricFields = 8
+const metricFields = 9
 
 // MetricsLen is the number of fields EncodeMetrics appends.
 func (c Codec) MetricsLen() int { return metricFields * c.CounterLen() }
@@ -101,7 +102,7 @@ func (c Codec) EncodeMetrics(dst []int32, m Metrics) ([]int32, error) {
 		return dst, fmt.Errorf("validation loss: %w", err)
 	}
 	out := dst
-	for _, v := range [metricFields]uint64{m.Examples, m.TrainExamples, train, m.TrainCorrect, m.ValExamples, val, m.ValCorrect, m.Steps} {
+	for _, v := range [metricFields]uint64{m.Examples, m.TrainExamples, train, m.TrainCorrect, m.ValExamples, val, m.ValCorrect, m.Steps, m.Clamped} {
 		if out, err = c.AppendCounter(out, v); err != nil {
 			return dst, err
 		}
@@ -126,7 +127,7 @@ func (c Codec) DecodeMetrics(sum []int64) (Metrics, error) {
 	}
 	return Metrics{
 		Examples: v[0], TrainExamples: v[1], TrainLoss: float64(v[2]) * lossUnit, TrainCorrect: v[3],
-		ValExamples: v[4], ValLoss: float64(v[5]) * lossUnit, ValCorrect: v[6], Steps: v[7],
+		ValExamples: v[4], ValLoss: float64(v[5]) * lossUnit, ValCorrect: v[6], Steps: v[7], Clamped: v[8],
 	}, nil
 }
 

@@ -3,7 +3,6 @@ package serveropt
 import (
 	"errors"
 	"fmt"
-	"math"
 )
 
 // The names a Config may have.
@@ -17,12 +16,12 @@ const (
 // Config chooses a rule and its constants. A zero field means the default of
 // the rule (WithDefaults), except where the rule does not use it.
 type Config struct {
-	Name     string  `json:"name" yaml:"name"`
-	LR       float64 `json:"lr,omitempty" yaml:"lr,omitempty"`
-	Momentum float64 `json:"momentum,omitempty" yaml:"momentum,omitempty"` // fedavgm
-	Beta1    float64 `json:"beta1,omitempty" yaml:"beta1,omitempty"`       // fedadam, fedyogi
-	Beta2    float64 `json:"beta2,omitempty" yaml:"beta2,omitempty"`       // fedadam, fedyogi
-	Tau      float64 `json:"tau,omitempty" yaml:"tau,omitempty"`           // fedadam, fedyogi: degree of adaptivity
+	Name     string  `yaml:"name" json:"name" doc:"fedavg, fedavgm, fedadam or fedyogi"`
+	LR       float64 `yaml:"lr" json:"lr" doc:"server rate; 0 for 1 (fedavg, fedavgm) or 0.01 (fedadam, fedyogi)"`
+	Momentum float64 `yaml:"momentum" json:"momentum" doc:"fedavgm: share of the last step that is kept; 0 for 0.9"`
+	Beta1    float64 `yaml:"beta1" json:"beta1" doc:"fedadam, fedyogi: decay of the mean update; 0 for 0.9"`
+	Beta2    float64 `yaml:"beta2" json:"beta2" doc:"fedadam, fedyogi: decay of the mean squared update; 0 for 0.99"`
+	Tau      float64 `yaml:"tau" json:"tau" doc:"fedadam, fedyogi: added to the denominator, smaller adapts more; 0 for 0.001"`
 }
 
 // WithDefaults fills zero fields: lr 1 for fedavg and fedavgm, 0.01 for the
@@ -57,17 +56,17 @@ func (c Config) Validate() error {
 	var errs []error
 	problem := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if c.Name != FedAvg && c.Name != FedAvgM && !c.adaptive() {
-		return fmt.Errorf("name is %q, want %s, %s, %s or %s", c.Name, FedAvg, FedAvgM, FedAdam, FedYogi)
+		return fmt.Errorf("name: got %q, want %s, %s, %s or %s", c.Name, FedAvg, FedAvgM, FedAdam, FedYogi)
 	}
 	if !(c.LR > 0) || c.LR > 1e6 {
-		problem("lr is %g, want a positive number up to 1e6", c.LR)
+		problem("lr: got %g, want more than 0 and at most 1e6", c.LR)
 	}
 	unit := func(name string, value float64, used bool) {
 		switch {
 		case !used && value != 0:
-			problem("%s is %g, but %s does not use it: remove it", name, value, c.Name)
+			problem("%s: %s does not use it, remove it", name, c.Name)
 		case !(value >= 0 && value < 1):
-			problem("%s is %g, want at least 0 and below 1", name, value)
+			problem("%s: got %g, want at least 0 and below 1", name, value)
 		}
 	}
 	unit("momentum", c.Momentum, c.Name == FedAvgM)
@@ -75,9 +74,9 @@ func (c Config) Validate() error {
 	unit("beta2", c.Beta2, c.adaptive())
 	switch {
 	case !c.adaptive() && c.Tau != 0:
-		problem("tau is %g, but %s does not use it: remove it", c.Tau, c.Name)
-	case c.adaptive() && (!(c.Tau >= 1e-12) || math.IsInf(c.Tau, 0) || c.Tau > 1e6):
-		problem("tau is %g, want 1e-12 to 1e6", c.Tau)
+		problem("tau: %s does not use it, remove it", c.Name)
+	case c.adaptive() && !(c.Tau >= 1e-12 && c.Tau <= 1e6):
+		problem("tau: got %g, want 1e-12 to 1e6", c.Tau)
 	}
 	return errors.Join(errs...)
 }

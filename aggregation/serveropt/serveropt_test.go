@@ -152,14 +152,14 @@ func TestConfigProblems(t *testing.T) {
 		want string
 	}{
 		{Config{}, "fedavg, fedavgm, fedadam or fedyogi"},
-		{Config{Name: "FedAvg"}, `name is "FedAvg"`},
-		{Config{Name: FedAvg, LR: -1}, "lr is -1"},
-		{Config{Name: FedAvg, LR: math.NaN()}, "lr is NaN"},
-		{Config{Name: FedAvg, Momentum: 0.9}, "momentum is 0.9, but fedavg does not use it"},
-		{Config{Name: FedAvgM, Momentum: 1}, "momentum is 1"},
-		{Config{Name: FedAdam, Beta2: 1.5}, "beta2 is 1.5"},
-		{Config{Name: FedYogi, Tau: -1}, "tau is -1"},
-		{Config{Name: FedAvgM, Tau: 1}, "tau is 1, but fedavgm does not use it"},
+		{Config{Name: "FedAvg"}, `name: got "FedAvg"`},
+		{Config{Name: FedAvg, LR: -1}, "lr: got -1"},
+		{Config{Name: FedAvg, LR: math.NaN()}, "lr: got NaN"},
+		{Config{Name: FedAvg, Momentum: 0.9}, "momentum: fedavg does not use it"},
+		{Config{Name: FedAvgM, Momentum: 1}, "momentum: got 1"},
+		{Config{Name: FedAdam, Beta2: 1.5}, "beta2: got 1.5"},
+		{Config{Name: FedYogi, Tau: -1}, "tau: got -1"},
+		{Config{Name: FedAvgM, Tau: 1}, "tau: fedavgm does not use it"},
 	} {
 		if err := test.c.Validate(); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%+v: got %v, want %q", test.c, err, test.want)

@@ -1,0 +1,215 @@
+// Package participant is one data holder's side of a run: check in, fetch the
+// model, train on private data, encode the update, report, again.
+//
+// Nothing but the encoded update leaves: no file names, no labels, no losses in
+// the clear. Everything random in training is derived from (task seed, purpose,
+// round, client), so the same order on the same data gives the same report, also
+// after a crash in between.
+package participant
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/sotto-fl/sotto/aggregation"
+	"github.com/sotto-fl/sotto/internal/seed"
+	"github.com/sotto-fl/sotto/model"
+	"github.com/sotto-fl/sotto/model/dataset"
+	"github.com/sotto-fl/sotto/model/train"
+)
+
+// Trainers lends a trainer for a task. A client process has one; a simulation
+// shares as many as it has workers among thousands of clients.
+type Trainers interface {
+	// Borrow waits for a trainer of that task. The caller gives it back with release.
+	Borrow(ctx context.Context, task train.Config) (t *train.Trainer, release func(), err error)
+}
+
+// Data is what a client trains on. Both sets are read-only.
+type Data interface {
+	// Open returns the training and the validation part for a task; validation
+	// may be nil. It is called once per task.
+	Open(task train.Config) (training, validation *dataset.Set, err error)
+}
+
+// Participant takes part in one run at a time. Use it from one goroutine.
+type Participant struct {
+	name     string
+	server   Server
+	data     Data
+	trainers Trainers
+	backoff  *rand.Rand
+
+	taskHash   [32]byte
+	task       train.Config
+	layout     model.Layout
+	training   *dataset.Set
+	validation *dataset.Set
+}
+
+// New makes a participant. name is the name in its certificate; examples are
+// counted by the caller and declared with every check-in.
+func New(name string, server Server, data Data, trainers Trainers) *Participant {
+	return &Participant{
+		name: name, server: server, data: data, trainers: trainers,
+		backoff: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+	}
+}
+
+// Run takes part until the run is finished (nil), ctx ends, or the server refuses
+// the client for good. Everything else is retried with jittered backoff: a lost
+// connection never ends a participant.
+func (p *Participant) Run(ctx context.Context, info Info) error {
+	log := zerolog.Ctx(ctx)
+	failures := 0
+	for {
+		order, err := p.server.CheckIn(ctx, info)
+		if err == nil {
+			err = p.Work(ctx, order)
+		}
+		switch {
+		case err == nil:
+			failures = 0
+			continue
+		case errors.Is(err, ErrFinished):
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, ErrRefused), errors.Is(err, errLocal):
+			return err
+		case errors.Is(err, ErrClosed):
+			failures = 0
+			log.Warn().Int("round", order.Round).Msg("report came too late, checking in again")
+			continue
+		}
+		failures++
+		wait := Backoff(failures, p.backoff)
+		log.Warn().Err(err).Dur("retry_in", wait).Msg("server not reached")
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}
+
+// Backoff is the pause before try n+1: exponential from half a second to half a
+// minute, with full jitter, so that clients do not return in step after an outage.
+func Backoff(n int, rng *rand.Rand) time.Duration {
+	limit := 30 * time.Second
+	if n < 7 {
+		limit = min(limit, 500*time.Millisecond<<n)
+	}
+	return limit/10 + time.Duration(rng.Int64N(int64(limit)))
+}
+
+// errLocal marks what only the data holder can mend: retrying does not help.
+var errLocal = errors.New("cannot take part")
+
+// Work carries out one order.
+func (p *Participant) Work(ctx context.Context, o Order) error {
+	if err := p.prepare(o); err != nil {
+		return err
+	}
+	global, err := p.server.Model(ctx, o.Model, p.layout.Size())
+	if err != nil {
+		return fmt.Errorf("fetch the model of round %d: %w", o.Round, err)
+	}
+	m := model.Model{Params: global, Layout: p.layout}
+	if len(global) != p.layout.Size() || m.SHA256() != o.Model {
+		return fmt.Errorf("the model of round %d is not the one announced (%x): the transfer was damaged or the server is inconsistent", o.Round, o.Model[:4])
+	}
+	body, err := p.update(ctx, o, global)
+	if err != nil {
+		return err
+	}
+	r := Report{Run: o.Run, Round: o.Round, Attempt: o.Attempt, Model: o.Model, TaskHash: o.TaskHash, Body: body}
+	// The work is done and costly: the report is tried until the round's time is
+	// up, through lost connections.
+	return p.report(ctx, r, o.Deadline)
+}
+
+// prepare checks the order and opens the data when the task is new.
+func (p *Participant) prepare(o Order) error {
+	if err := o.Codec.Validate(); err != nil {
+		return fmt.Errorf("order of round %d: %w: %w", o.Round, ErrRefused, err)
+	}
+	if !(o.Weight > 0 && o.Weight <= 1) || !(o.Epochs > 0) || !(o.LR > 0) {
+		return fmt.Errorf("order of round %d has weight %g, epochs %g, learning rate %g, want all above 0 and weight at most 1: %w", o.Round, o.Weight, o.Epochs, o.LR, ErrRefused)
+	}
+	if o.TaskHash == p.taskHash && p.training != nil {
+		return nil
+	}
+	if sha256.Sum256(o.Task) != o.TaskHash {
+		return fmt.Errorf("task of round %d does not match its hash", o.Round)
+	}
+	task, err := train.Decode(o.Task)
+	if err != nil {
+		return fmt.Errorf("task of run %s: %w: %w", o.Run, ErrRefused, err)
+	}
+	layout, err := task.Architecture.Layout()
+	if err != nil {
+		return fmt.Errorf("task of run %s: %w: %w", o.Run, ErrRefused, err)
+	}
+	training, validation, err := p.data.Open(task)
+	if err != nil {
+		return fmt.Errorf("%w in run %s: %w", errLocal, o.Run, err)
+	}
+	p.task, p.layout, p.training, p.validation, p.taskHash = task, layout, training, validation, o.TaskHash
+	return nil
+}
+
+// update trains and encodes: packed integers, the parameters first, then the
+// private metrics.
+func (p *Participant) update(ctx context.Context, o Order, global []float32) ([]byte, error) {
+	t, release, err := p.trainers.Borrow(ctx, p.task)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	delta := make([]float32, p.layout.Size())
+	work := train.Work{Round: o.Round, Client: p.name, Epochs: o.Epochs, LR: o.LR}
+	got, err := t.Run(ctx, global, p.training, p.validation, work, delta)
+	if err != nil {
+		return nil, fmt.Errorf("train round %d: %w", o.Round, err)
+	}
+	values := make([]int32, len(delta), len(delta)+o.Codec.MetricsLen())
+	rng := seed.New(p.task.Seed, "rounding", o.Round, p.name)
+	clamped, err := o.Codec.Quantize(values, delta, o.Weight, rng)
+	if err != nil {
+		return nil, fmt.Errorf("encode the update of round %d: %w", o.Round, err)
+	}
+	values, err = o.Codec.EncodeMetrics(values, aggregation.Metrics{
+		Examples: uint64(got.Examples), Steps: uint64(got.Steps), Clamped: uint64(clamped),
+		TrainExamples: uint64(got.TrainExamples), TrainCorrect: uint64(got.TrainCorrect), TrainLoss: got.TrainLoss,
+		ValExamples: uint64(got.ValExamples), ValCorrect: uint64(got.ValCorrect), ValLoss: got.ValLoss,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("encode the metrics of round %d: %w", o.Round, err)
+	}
+	return aggregation.AppendPacked(nil, values, o.Codec.Bits), nil
+}
+
+// report delivers r, again and again until deadline.
+func (p *Participant) report(ctx context.Context, r Report, deadline time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, deadline, ErrClosed)
+	defer cancel()
+	for n := 1; ; n++ {
+		err := p.server.Report(ctx, r)
+		if err == nil || errors.Is(err, ErrClosed) || errors.Is(err, ErrRefused) || errors.Is(err, ErrFinished) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("report of round %d: %w", r.Round, context.Cause(ctx))
+		case <-time.After(Backoff(n, p.backoff)):
+			zerolog.Ctx(ctx).Warn().Err(err).Int("round", r.Round).Msg("report not delivered, trying again")
+		}
+	}
+}

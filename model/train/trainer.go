@@ -1,0 +1,224 @@
+package train
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"github.com/sotto-fl/sotto/internal/seed"
+	"github.com/sotto-fl/sotto/model/dataset"
+	"github.com/sotto-fl/sotto/model/nn"
+	"github.com/sotto-fl/sotto/model/optim"
+)
+
+// ErrDiverged says that training left the finite numbers.
+var ErrDiverged = errors.New("training diverged, lower the learning rate")
+
+// Work is what one order asks of one client.
+type Work struct {
+	Round  int
+	Client string
+	Epochs float64 // passes over the data; a fraction of the last pass is a random part of it
+	LR     float64
+}
+
+// Metrics describe one client's work. Losses are sums over examples, in nats.
+type Metrics struct {
+	Examples      int // in the training part
+	TrainExamples int // processed, counted once an epoch
+	TrainLoss     float64
+	TrainCorrect  int
+	ValExamples   int
+	ValLoss       float64 // of the received model
+	ValCorrect    int
+	Steps         int
+}
+
+// Trainer carries out one task. It is one worker's and not safe for concurrent
+// use; nothing of one client's data or state reaches the next.
+type Trainer struct {
+	cfg     Config
+	net     *nn.Network
+	opt     *optim.Optimizer
+	shape   dataset.Shape
+	x       []float32 // (batch, C, H, W)
+	labels  []int32
+	index   []int
+	scratch []float32 // one image, for augmentation
+	start   []float32 // the received weights in the network's order
+	local   []float32 // the trained weights in canonical order
+}
+
+// New makes a trainer with all of its buffers.
+func New(c Config) (*Trainer, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	net, err := nn.New(c.Architecture, c.Batch)
+	if err != nil {
+		return nil, err
+	}
+	opt, err := optim.New(c.Optimizer, len(net.Weights()))
+	if err != nil {
+		return nil, err
+	}
+	in := c.Architecture.Input
+	return &Trainer{
+		cfg: c, net: net, opt: opt, shape: dataset.Shape{C: in.C, H: in.H, W: in.W},
+		x: make([]float32, c.Batch*in.Size()), labels: make([]int32, c.Batch),
+		scratch: make([]float32, in.Size()),
+		start:   make([]float32, len(net.Weights())), local: make([]float32, len(net.Weights())),
+	}, nil
+}
+
+// Run trains on data from the parameters global (canonical order, not modified)
+// and fills delta, of the same length, with local minus global. validation may be
+// nil; it measures global before training. The result is a function of the task,
+// the work, the data and global alone.
+//
+// It returns ErrDiverged, with delta undefined, when a loss or a weight is no
+// longer finite, and ctx's error between two steps when ctx ends.
+func (t *Trainer) Run(ctx context.Context, global []float32, data, validation *dataset.Set, work Work, delta []float32) (Metrics, error) {
+	var m Metrics
+	if err := t.check(data); err != nil {
+		return m, err
+	}
+	if len(delta) != len(global) {
+		return m, fmt.Errorf("delta has %d values, want %d", len(delta), len(global))
+	}
+	if err := t.net.Import(global); err != nil {
+		return m, err
+	}
+	var err error
+	if validation != nil && validation.Len() > 0 {
+		m.ValExamples = validation.Len()
+		if m.ValLoss, m.ValCorrect, err = t.evaluate(ctx, validation); err != nil {
+			return m, err
+		}
+	}
+	copy(t.start, t.net.Weights())
+	t.opt.Reset()
+	t.opt.SetAnchor(t.start)
+	m.Examples = data.Len()
+	if err := t.epochs(ctx, data, work, &m); err != nil {
+		return m, err
+	}
+	if err := t.net.Export(t.local); err != nil {
+		return m, err
+	}
+	for i, w := range t.local {
+		d := w - global[i]
+		if math.IsNaN(float64(d)) || math.IsInf(float64(d), 0) {
+			return m, fmt.Errorf("parameter %d after %d steps: %w", i, m.Steps, ErrDiverged)
+		}
+		delta[i] = d
+	}
+	return m, nil
+}
+
+// epochs makes the steps of work. Each pass is a fresh shuffle; a fractional last
+// pass stops early, which makes it a uniform sample without replacement.
+func (t *Trainer) epochs(ctx context.Context, data *dataset.Set, work Work, m *Metrics) error {
+	shuffle := seed.New(t.cfg.Seed, "shuffle", work.Round, work.Client)
+	vary := seed.New(t.cfg.Seed, "augment", work.Round, work.Client)
+	left := int(math.Ceil(work.Epochs * float64(data.Len())))
+	for left > 0 {
+		t.permute(data.Len(), shuffle)
+		n := min(left, data.Len())
+		for from := 0; from < n; from += t.cfg.Batch {
+			if t.cfg.MaxSteps > 0 && m.Steps == t.cfg.MaxSteps {
+				return nil
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := t.step(data, t.index[from:min(from+t.cfg.Batch, n)], work.LR, vary, m); err != nil {
+				return err
+			}
+		}
+		left -= n
+	}
+	return nil
+}
+
+func (t *Trainer) step(data *dataset.Set, index []int, lr float64, vary *rand.Rand, m *Metrics) error {
+	x, labels := t.fill(data, index)
+	if t.cfg.Augmentation.Enabled() {
+		for i := range index {
+			t.cfg.Augmentation.Apply(x[i*t.shape.Size():][:t.shape.Size()], t.scratch, t.shape, t.cfg.Normalization, vary)
+		}
+	}
+	loss, correct := t.net.Gradient(x, labels)
+	if math.IsNaN(loss) || math.IsInf(loss, 0) {
+		return fmt.Errorf("loss after %d steps: %w", m.Steps, ErrDiverged)
+	}
+	t.opt.Step(t.net.Weights(), t.net.Grads(), lr)
+	m.Steps++
+	m.TrainExamples += len(index)
+	m.TrainLoss += loss
+	m.TrainCorrect += correct
+	return nil
+}
+
+func (t *Trainer) fill(data *dataset.Set, index []int) ([]float32, []int32) {
+	x, labels := t.x[:len(index)*t.shape.Size()], t.labels[:len(index)]
+	data.Fill(x, labels, index, t.cfg.Normalization)
+	return x, labels
+}
+
+func (t *Trainer) permute(n int, rng *rand.Rand) {
+	t.identity(n)
+	rng.Shuffle(n, func(i, j int) { t.index[i], t.index[j] = t.index[j], t.index[i] })
+}
+
+func (t *Trainer) identity(n int) {
+	if cap(t.index) < n {
+		t.index = make([]int, n)
+	}
+	t.index = t.index[:n]
+	for i := range t.index {
+		t.index[i] = i
+	}
+}
+
+// Evaluate measures params on data: the sum of the losses and the number of
+// correct predictions.
+func (t *Trainer) Evaluate(ctx context.Context, params []float32, data *dataset.Set) (lossSum float64, correct int, err error) {
+	if err := t.check(data); err != nil {
+		return 0, 0, err
+	}
+	if err := t.net.Import(params); err != nil {
+		return 0, 0, err
+	}
+	return t.evaluate(ctx, data)
+}
+
+func (t *Trainer) evaluate(ctx context.Context, data *dataset.Set) (lossSum float64, correct int, err error) {
+	t.identity(data.Len())
+	for from := 0; from < data.Len(); from += t.cfg.Batch {
+		if err := ctx.Err(); err != nil {
+			return 0, 0, err
+		}
+		x, labels := t.fill(data, t.index[from:min(from+t.cfg.Batch, data.Len())])
+		l, c := t.net.Evaluate(x, labels)
+		lossSum += l
+		correct += c
+	}
+	return lossSum, correct, nil
+}
+
+// check refuses data that the network cannot take.
+func (t *Trainer) check(data *dataset.Set) error {
+	if data == nil || data.Len() == 0 {
+		return errors.New("no training examples")
+	}
+	if c, h, w := data.Shape(); (dataset.Shape{C: c, H: h, W: w}) != t.shape {
+		return fmt.Errorf("images are %dx%dx%d, the task wants %v", c, h, w, t.shape)
+	}
+	if n := len(data.Classes()); n > len(t.cfg.Classes) {
+		return fmt.Errorf("data has %d classes, the task has %d", n, len(t.cfg.Classes))
+	}
+	return nil
+}

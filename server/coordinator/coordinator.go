@@ -1,0 +1,266 @@
+// Package coordinator drives the rounds of one run: it waits for clients, draws
+// a cohort, hands out orders, adds up reports, moves the model and makes the
+// result durable before anyone sees it.
+//
+// What a round may do next is decided by the pure machine of server/round; this
+// package carries out its effects. Transports call Attach, Session.Next, Model
+// and Report from any goroutine. The coordinator starts no goroutine of its own:
+// Run does all the work between rounds on its caller's.
+//
+// Reports are summed as integers on arrival and forgotten, so the memory of a
+// round is one sum, whatever the number of clients, and the sum does not depend
+// on the order of arrival.
+package coordinator
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/sotto-fl/sotto/aggregation"
+	"github.com/sotto-fl/sotto/aggregation/serveropt"
+	"github.com/sotto-fl/sotto/model"
+	"github.com/sotto-fl/sotto/server/round"
+)
+
+// Coordinator runs one Config. Create it with New, start it with Run. Its other
+// methods are safe for concurrent use, also before Run is called.
+type Coordinator struct {
+	cfg       Config
+	hash      [32]byte
+	task      []byte
+	taskHash  [32]byte
+	layout    model.Layout
+	fields    int // values in one report: parameters, then counters
+	store     Store
+	evaluator Evaluator
+	observer  Observer
+
+	mu       sync.Mutex
+	state    *State
+	model    [32]byte // identity of state.Params
+	opt      *serveropt.Optimizer
+	sessions map[string]*Session
+	open     *attempt      // the attempt that collects reports, nil between rounds
+	changed  chan struct{} // closed and replaced whenever something above changes
+	over     error         // ErrFinished or ErrHalted once the run has ended
+}
+
+// Options are the parts of a Coordinator that may be left out.
+type Options struct {
+	Evaluator Evaluator // accuracy on a public test set
+	Observer  Observer
+	Initial   []float32 // parameters to start a new run from; default: the architecture's seeded initialisation
+}
+
+// New makes a coordinator that continues the run in store, or starts it when the
+// store is empty. It refuses a store whose run was started with another
+// configuration.
+func New(ctx context.Context, cfg Config, store Store, o Options) (*Coordinator, error) {
+	if err := errors.Join(cfg.Complete(), cfg.Validate()); err != nil {
+		return nil, err
+	}
+	hash, err := cfg.Hash()
+	if err != nil {
+		return nil, err
+	}
+	layout, err := cfg.Task.Architecture.Layout()
+	if err != nil {
+		return nil, err
+	}
+	opt, err := serveropt.New(cfg.Server, layout.Size())
+	if err != nil {
+		return nil, err
+	}
+	task, err := cfg.Task.Encode()
+	if err != nil {
+		return nil, err
+	}
+	c := &Coordinator{
+		cfg: cfg, hash: hash, task: task, taskHash: sha256.Sum256(task),
+		layout: layout, fields: layout.Size() + cfg.Update.MetricsLen(),
+		store: store, evaluator: o.Evaluator, observer: o.Observer,
+		opt: opt, sessions: map[string]*Session{}, changed: make(chan struct{}),
+	}
+	if c.state, err = c.load(ctx, o.Initial); err != nil {
+		return nil, err
+	}
+	c.model = c.identity(c.state.Params)
+	return c, nil
+}
+
+func (c *Coordinator) load(ctx context.Context, initial []float32) (*State, error) {
+	s, err := c.store.Latest(ctx)
+	switch {
+	case errors.Is(err, ErrNoState):
+		params := initial
+		if params == nil {
+			m, err := c.cfg.Task.Architecture.Init(c.cfg.Seed)
+			if err != nil {
+				return nil, err
+			}
+			params = m.Params
+		}
+		if len(params) != c.layout.Size() {
+			return nil, fmt.Errorf("initial model has %d parameters, %s has %d: start from a checkpoint of the same architecture", len(params), c.cfg.Task.Architecture.Name, c.layout.Size())
+		}
+		s = &State{Config: c.hash, Params: append([]float32(nil), params...), Optimizer: c.opt.State()}
+		if err := c.store.Commit(ctx, s); err != nil {
+			return nil, fmt.Errorf("store the initial model: %w", err)
+		}
+		return s, nil
+	case err != nil:
+		return nil, fmt.Errorf("load run %s: %w", c.cfg.Name, err)
+	case s.Config != c.hash:
+		return nil, fmt.Errorf("run %s was started with another configuration: restore that configuration, or start a new run in an empty directory", c.cfg.Name)
+	case len(s.Params) != c.layout.Size():
+		return nil, fmt.Errorf("run %s holds %d parameters, the architecture has %d: the store belongs to another model", c.cfg.Name, len(s.Params), c.layout.Size())
+	}
+	if err := c.opt.Restore(s.Optimizer); err != nil {
+		return nil, fmt.Errorf("restore the server optimiser of run %s: %w", c.cfg.Name, err)
+	}
+	return s, nil
+}
+
+func (c *Coordinator) identity(params []float32) [32]byte {
+	m := model.Model{Params: params, Layout: c.layout}
+	return m.SHA256()
+}
+
+// notify wakes everyone who waits for a change; c.mu is held.
+func (c *Coordinator) notify() {
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// BodySize is the exact number of bytes in the body of a report.
+func (c *Coordinator) BodySize() int { return aggregation.PackedLen(c.fields, c.cfg.Update.Bits) }
+
+// Layout describes the parameters of the run's model.
+func (c *Coordinator) Layout() model.Layout { return c.layout }
+
+// Progress says how many rounds are complete, of how many.
+func (c *Coordinator) Progress() (done, total int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state.Round, c.cfg.Rounds.Count
+}
+
+// Snapshot returns the newest committed state. The caller must not change it.
+func (c *Coordinator) Snapshot() *State {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state
+}
+
+// Model returns the parameters with that identity. Only the newest model is
+// kept; asking for another gives ErrStale. The slice is shared and read-only:
+// every round makes a new one.
+func (c *Coordinator) Model(hash [32]byte) ([]float32, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if hash != c.model {
+		return nil, fmt.Errorf("model %x: %w", hash[:4], ErrStale)
+	}
+	if c.open != nil {
+		c.open.bytesDown += int64(4 * len(c.state.Params))
+	}
+	return c.state.Params, nil
+}
+
+// Run completes the remaining rounds. It returns nil when all are done or early
+// stopping ended the run, ErrHalted when too many rounds in a row were void, and
+// ctx's error when it was told to stop; the run then continues from the store.
+func (c *Coordinator) Run(ctx context.Context) error {
+	log := zerolog.Ctx(ctx)
+	void := 0
+	for {
+		c.mu.Lock()
+		done := c.state.Round >= c.cfg.Rounds.Count || c.cfg.EarlyStop.Stop(c.validationLosses())
+		c.mu.Unlock()
+		if done {
+			return c.end(ErrFinished, nil)
+		}
+		if void >= c.cfg.Rounds.MaxVoid {
+			err := fmt.Errorf("%w: %d rounds in a row were void; see the reasons in the log, then start the server again", ErrHalted, void)
+			return c.end(ErrHalted, err)
+		}
+		a, err := c.plan(ctx)
+		if err != nil {
+			return c.end(nil, err)
+		}
+		set, reason, err := c.collect(ctx, a)
+		if err != nil {
+			return c.end(nil, err)
+		}
+		rec, err := c.finish(ctx, a, set, reason)
+		if err != nil {
+			return c.end(nil, err)
+		}
+		if rec.Void != "" {
+			void++
+			log.Warn().Int("round", rec.Round).Int("attempt", rec.Attempt).Int("accepted", rec.Accepted).Str("reason", rec.Void).Msg("round void")
+		} else {
+			void = 0
+			logRound(log, rec)
+		}
+		if c.observer != nil {
+			c.observer.RoundFinished(rec)
+		}
+	}
+}
+
+func logRound(log *zerolog.Logger, r Record) {
+	e := log.Info().Int("round", r.Round).Int("accepted", r.Accepted).Int("rejected", r.Rejected).
+		Int("discarded", r.Discarded).Float64("seconds", r.Seconds).Int64("bytes_up", r.BytesUp)
+	if r.Train != nil {
+		e = e.Float64("train_loss", r.Train.Loss)
+	}
+	if r.Test != nil {
+		e = e.Float64("test_accuracy", r.Test.Accuracy)
+	}
+	e.Msg("round finished")
+}
+
+// end tells everyone who waits that the run is over.
+func (c *Coordinator) end(over, err error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.open = nil
+	c.over = over
+	c.notify()
+	return err
+}
+
+// validationLosses is the history that schedules and early stopping look at;
+// c.mu is held.
+func (c *Coordinator) validationLosses() []float64 {
+	var h []float64
+	for _, r := range c.state.History {
+		if r.Void == "" && r.Validation != nil {
+			h = append(h, r.Validation.Loss)
+		}
+	}
+	return h
+}
+
+// attempt is one try at a round.
+type attempt struct {
+	round, attempt int
+	machine        *round.Machine
+	cohort         map[string]float64 // client -> weight
+	lr             float64
+	sum            *aggregation.Sum
+	accepted       map[string]bool
+	bytesUp        int64
+	bytesDown      int64
+	started        time.Time
+	wake           time.Time // when the machine wants a Tick; zero: never
+	set            []string  // set once closed
+	void           error     // set once void
+}

@@ -1,0 +1,60 @@
+package coordinator
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/sotto-fl/sotto/aggregation"
+	"github.com/sotto-fl/sotto/server/round"
+)
+
+// Report takes one client's update. Everything is checked before any state
+// changes; a refused report leaves the sum as it was. Sending an accepted report
+// again is answered with Repeated. Errors: ErrStale, ErrMalformed and the
+// sentinels of server/round.
+func (c *Coordinator) Report(_ context.Context, client string, r Report) (Receipt, error) {
+	values, digest, err := c.check(client, r)
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	a := c.open
+	if a == nil || r.Run != c.cfg.Name || r.Round != a.round || r.Attempt != a.attempt || r.Model != c.model || r.TaskHash != c.taskHash {
+		return Receipt{}, fmt.Errorf("report of %s for round %d attempt %d: %w", client, r.Round, r.Attempt, ErrStale)
+	}
+	if err != nil {
+		c.step(a, round.Refused{Client: client, Reason: err})
+		return Receipt{}, err
+	}
+	for _, f := range c.step(a, round.Offer{Client: client, Digest: digest}) {
+		switch f := f.(type) {
+		case round.Accept:
+			if err := a.sum.Add(values); err != nil {
+				return Receipt{}, fmt.Errorf("add the report of %s: %w", client, err)
+			}
+			a.accepted[client] = true
+			a.bytesUp += int64(len(r.Body))
+			if c.observer != nil {
+				c.observer.ReportAccepted(a.round, a.sum.Count(), len(a.cohort))
+			}
+			return Receipt{}, nil
+		case round.Repeat:
+			return Receipt{Repeated: true}, nil
+		case round.Reject:
+			return Receipt{}, fmt.Errorf("report of %s for round %d: %w", client, r.Round, f.Reason)
+		}
+	}
+	return Receipt{}, fmt.Errorf("report of %s for round %d was neither accepted nor refused", client, r.Round)
+}
+
+// check decodes a body. It touches no state.
+func (c *Coordinator) check(client string, r Report) ([]int32, [32]byte, error) {
+	if len(r.Body) != c.BodySize() {
+		return nil, [32]byte{}, fmt.Errorf("report of %s has %d bytes, want %d: %w", client, len(r.Body), c.BodySize(), ErrMalformed)
+	}
+	values := make([]int32, c.fields)
+	if err := aggregation.Unpack(values, r.Body, c.cfg.Update.Bits); err != nil {
+		return nil, [32]byte{}, fmt.Errorf("report of %s: %w: %w", client, ErrMalformed, err)
+	}
+	return values, sha256.Sum256(r.Body), nil
+}

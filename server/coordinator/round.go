@@ -1,0 +1,255 @@
+package coordinator
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/sotto-fl/sotto/aggregation"
+	"github.com/sotto-fl/sotto/internal/seed"
+	"github.com/sotto-fl/sotto/server/round"
+)
+
+// plan waits for enough clients, draws the cohort, records the attempt and opens
+// it. The draw depends on who is ready, the run's seed and the round alone, so
+// that an attempt after a crash asks the same clients.
+func (c *Coordinator) plan(ctx context.Context) (*attempt, error) {
+	ready, err := c.gather(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	number, try := c.state.Round+1, c.state.Attempt+1
+	cohort := ready
+	if n := c.cfg.Rounds.Cohort; n > 0 && n < len(ready) {
+		rng := seed.New(c.cfg.Seed, "cohort", number, "")
+		perm := rng.Perm(len(ready))[:n]
+		slices.Sort(perm)
+		cohort = make([]Info, n)
+		for i, p := range perm {
+			cohort[i] = ready[p]
+		}
+	}
+	names := make([]string, len(cohort))
+	for i, info := range cohort {
+		names[i] = info.Client
+	}
+	if err := c.store.Begin(ctx, number, try, names); err != nil {
+		return nil, fmt.Errorf("record the start of round %d: %w", number, err)
+	}
+	c.state.Attempt = try
+
+	goal := c.cfg.Rounds.Goal
+	if goal == 0 {
+		goal = len(names)
+	}
+	started := time.Now()
+	m, err := round.New(round.Config{
+		Round: number, Attempt: try, Cohort: names, Goal: goal, Min: c.cfg.Rounds.MinReports,
+		Opened: started, Deadline: c.cfg.Rounds.Deadline, Grace: c.cfg.Rounds.Grace,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("plan round %d: %w", number, err)
+	}
+	a := &attempt{
+		round: number, attempt: try, machine: m, started: started,
+		cohort: weights(cohort, c.cfg.Weights), accepted: map[string]bool{},
+		sum: aggregation.NewSum(c.fields),
+		lr:  c.cfg.Schedule.Rate(c.cfg.Task.Optimizer.LR, number-1, c.cfg.Rounds.Count, c.validationLosses()),
+	}
+	c.open = a
+	c.step(a, round.Tick{})
+	// A client may have gone while nobody held the lock.
+	for _, name := range names {
+		if c.sessions[name] == nil {
+			c.step(a, round.Absent{Client: name})
+		}
+	}
+	if c.observer != nil {
+		c.observer.RoundStarted(number, try, len(names))
+	}
+	c.notify()
+	return a, nil
+}
+
+// gather waits until min_clients are ready and then until every connected client
+// is, or the gather time has passed. It returns the ready ones sorted by name.
+func (c *Coordinator) gather(ctx context.Context) ([]Info, error) {
+	var gathered <-chan time.Time
+	remind := time.NewTicker(30 * time.Second)
+	defer remind.Stop()
+	late := false
+	for {
+		c.mu.Lock()
+		var ready []Info
+		for _, s := range c.sessions {
+			if s.ready {
+				ready = append(ready, s.info)
+			}
+		}
+		connected, changed := len(c.sessions), c.changed
+		c.mu.Unlock()
+		enough := len(ready) >= c.cfg.Rounds.MinClients
+		if enough && (late || len(ready) == connected) {
+			slices.SortFunc(ready, func(a, b Info) int { return cmp.Compare(a.Client, b.Client) })
+			return ready, nil
+		}
+		if enough && gathered == nil {
+			t := time.NewTimer(c.cfg.Rounds.Gather)
+			defer t.Stop()
+			gathered = t.C
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-changed:
+		case <-gathered:
+			late = true
+		case <-remind.C:
+			zerolog.Ctx(ctx).Info().Int("ready", len(ready)).Int("connected", connected).
+				Int("min_clients", c.cfg.Rounds.MinClients).Msg("waiting for clients")
+		}
+	}
+}
+
+// weights gives each client its factor in (0, 1]. Under "examples" it is the
+// share of the largest client of the cohort: numbers of examples are public.
+func weights(cohort []Info, kind string) map[string]float64 {
+	most := 0
+	for _, i := range cohort {
+		most = max(most, i.Examples)
+	}
+	w := make(map[string]float64, len(cohort))
+	for _, i := range cohort {
+		w[i.Client] = 1
+		if kind == "examples" {
+			w[i.Client] = float64(i.Examples) / float64(most)
+		}
+	}
+	return w
+}
+
+// collect waits until the open attempt closes or is void.
+func (c *Coordinator) collect(ctx context.Context, a *attempt) (set []string, void error, err error) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		c.mu.Lock()
+		set, void, wake, changed := a.set, a.void, a.wake, c.changed
+		c.mu.Unlock()
+		if set != nil || void != nil {
+			return set, void, nil
+		}
+		timer.Reset(time.Until(wake))
+		select {
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		case <-changed:
+		case <-timer.C:
+			c.mu.Lock()
+			c.step(a, round.Tick{})
+			c.mu.Unlock()
+		}
+	}
+}
+
+// step feeds one event to the machine and notes what it decides; c.mu is held.
+// Replies to reports are handled where the report is: see Report.
+func (c *Coordinator) step(a *attempt, e round.Event) []round.Effect {
+	effects := a.machine.Step(time.Now(), e)
+	for _, f := range effects {
+		switch f := f.(type) {
+		case round.WakeAt:
+			a.wake = f.Time
+			c.notify()
+		case round.Close:
+			a.set = f.Set
+			c.notify()
+		case round.Void:
+			a.void = f.Reason
+			c.notify()
+		}
+	}
+	return effects
+}
+
+// finish moves the model by the sum of a closed attempt, or notes a void one, and
+// commits the state before anything of it is visible.
+func (c *Coordinator) finish(ctx context.Context, a *attempt, set []string, void error) (Record, error) {
+	c.mu.Lock()
+	accepted, rejected, discarded := a.machine.Counts()
+	rec := Record{
+		Round: a.round, Attempt: a.attempt, Cohort: len(a.cohort), LR: a.lr,
+		Accepted: accepted, Rejected: rejected, Discarded: discarded,
+		BytesUp: a.bytesUp, BytesDown: a.bytesDown, Started: a.started,
+	}
+	old := c.state
+	c.mu.Unlock()
+
+	next := &State{Config: old.Config, Round: old.Round, Attempt: a.attempt, Params: old.Params, Optimizer: old.Optimizer}
+	if void != nil {
+		rec.Void = void.Error()
+	} else {
+		params, err := c.advance(a, set, old.Params, &rec)
+		if err != nil {
+			return rec, err
+		}
+		next.Round, next.Attempt, next.Params, next.Optimizer = a.round, 0, params, c.opt.State()
+		if c.evaluator != nil {
+			if rec.Test, err = c.evaluator.Evaluate(ctx, params); err != nil {
+				return rec, fmt.Errorf("evaluate round %d: %w", a.round, err)
+			}
+		}
+	}
+	id := c.identity(next.Params)
+	rec.Model = hex.EncodeToString(id[:])
+	rec.Seconds = time.Since(a.started).Seconds()
+	next.History = append(slices.Clip(old.History), rec)
+	if err := c.store.Commit(ctx, next); err != nil {
+		return rec, fmt.Errorf("commit round %d: %w", a.round, err)
+	}
+	c.mu.Lock()
+	c.state, c.model, c.open = next, id, nil
+	c.notify()
+	c.mu.Unlock()
+	return rec, nil
+}
+
+// advance opens the sum: it applies the mean update to a copy of params and reads
+// the summed counters into rec.
+func (c *Coordinator) advance(a *attempt, set []string, params []float32, rec *Record) ([]float32, error) {
+	values := a.sum.Values()
+	total := 0.0
+	for _, name := range set { // sorted, so the float sum is always the same
+		total += a.cohort[name]
+	}
+	mean := make([]float64, len(params))
+	if err := c.cfg.Update.Dequantize(mean, values[:len(params)], total); err != nil {
+		return nil, fmt.Errorf("open the sum of round %d: %w", a.round, err)
+	}
+	// A client that sends nonsense in place of its metrics spoils the round's
+	// figures, not its model.
+	if m, err := c.cfg.Update.DecodeMetrics(values[len(params):]); err != nil {
+		rec.MetricsError = err.Error()
+	} else {
+		rec.Examples, rec.Clamped = m.Examples, m.Clamped
+		rec.Train = metric(m.TrainLoss, m.TrainCorrect, m.TrainExamples)
+		rec.Validation = metric(m.ValLoss, m.ValCorrect, m.ValExamples)
+	}
+	next := slices.Clone(params)
+	c.opt.Apply(next, mean)
+	return next, nil
+}
+
+func metric(loss float64, correct, n uint64) *Metric {
+	if n == 0 {
+		return nil
+	}
+	return &Metric{Loss: loss / float64(n), Accuracy: float64(correct) / float64(n), Examples: int(n)}
+}

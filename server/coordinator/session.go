@@ -1,0 +1,125 @@
+package coordinator
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sotto-fl/sotto/server/round"
+)
+
+// Session is one connected client. At most one session of a client is live: a
+// newer Attach supersedes the older one, so that a client that lost its
+// connection is not locked out by its own ghost.
+type Session struct {
+	c      *Coordinator
+	info   Info
+	ready  bool // waits in Next
+	closed bool
+}
+
+// maxExamples bounds what a client may declare, so that weights stay exact.
+const maxExamples = 1 << 31
+
+// Attach makes a client present. Close the session when its connection ends.
+func (c *Coordinator) Attach(info Info) (*Session, error) {
+	if info.Client == "" {
+		return nil, fmt.Errorf("client has no name: %w", ErrMalformed)
+	}
+	if info.Examples < 1 || info.Examples > maxExamples {
+		return nil, fmt.Errorf("client %s declares %d examples, want 1 to %d: %w", info.Client, info.Examples, maxExamples, ErrMalformed)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if old := c.sessions[info.Client]; old != nil {
+		old.closed = true
+	}
+	s := &Session{c: c, info: info}
+	c.sessions[info.Client] = s
+	if c.open != nil {
+		c.step(c.open, round.Present{Client: info.Client})
+	}
+	c.notify()
+	return s, nil
+}
+
+// Close makes the client absent, unless a newer session took over.
+func (s *Session) Close() {
+	c := s.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.closed {
+		return
+	}
+	s.closed = true
+	delete(c.sessions, s.info.Client)
+	if c.open != nil {
+		c.step(c.open, round.Absent{Client: s.info.Client})
+	}
+	c.notify()
+}
+
+// Next says that the client is ready and waits for its next order. A client that
+// comes back while its round still collects gets the same order again.
+func (s *Session) Next(ctx context.Context) (Order, error) {
+	c := s.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer func() { s.ready = false }()
+	for {
+		if s.closed {
+			return Order{}, ErrSuperseded
+		}
+		if c.over != nil {
+			return Order{}, c.over
+		}
+		if a := c.open; a != nil && a.set == nil && a.void == nil && !a.accepted[s.info.Client] {
+			if w, ok := a.cohort[s.info.Client]; ok {
+				return c.order(a, w), nil
+			}
+		}
+		if !s.ready {
+			s.ready = true
+			c.notify()
+		}
+		changed := c.changed
+		c.mu.Unlock()
+		select {
+		case <-changed:
+			c.mu.Lock()
+		case <-ctx.Done():
+			c.mu.Lock()
+			return Order{}, ctx.Err()
+		}
+	}
+}
+
+func (c *Coordinator) order(a *attempt, weight float64) Order {
+	left := time.Until(a.started.Add(c.cfg.Rounds.Deadline))
+	return Order{
+		Run: c.cfg.Name, Round: a.round, Attempt: a.attempt,
+		Task: c.task, TaskHash: c.taskHash, Model: c.model, Codec: c.cfg.Update,
+		Epochs: c.cfg.Task.Epochs, LR: a.lr, Weight: weight, Deadline: max(left, 0),
+	}
+}
+
+// Settled waits until that attempt no longer collects reports. A simulated client
+// that drops out of a round uses it to stay away for the rest of it.
+func (c *Coordinator) Settled(ctx context.Context, number, try int) error {
+	for {
+		c.mu.Lock()
+		a, over, changed := c.open, c.over, c.changed
+		c.mu.Unlock()
+		if over != nil {
+			return over
+		}
+		if a == nil || a.round != number || a.attempt != try {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

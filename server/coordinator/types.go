@@ -1,0 +1,124 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sotto-fl/sotto/aggregation"
+)
+
+// Outcomes that transports report to clients. The rpc packages carry them over
+// the wire so that errors.Is works on both sides.
+var (
+	ErrFinished   = errors.New("the run is finished")
+	ErrSuperseded = errors.New("the client connected again elsewhere")
+	ErrStale      = errors.New("the report is not for the open round")
+	ErrMalformed  = errors.New("the report is malformed")
+	ErrHalted     = errors.New("the run is halted")
+)
+
+// Info is what a client declares when it attaches. The number of examples is
+// public: it sets the client's weight.
+type Info struct {
+	Client   string
+	Examples int
+}
+
+// Order asks one client for one update.
+type Order struct {
+	Run      string
+	Round    int
+	Attempt  int
+	Task     []byte            // canonical train.Config; read-only
+	TaskHash [32]byte          // SHA-256 of Task
+	Model    [32]byte          // identity of the model to start from
+	Codec    aggregation.Codec // form of the update
+	Epochs   float64
+	LR       float64
+	Weight   float64       // in (0, 1]: factor of this client's update
+	Deadline time.Duration // time left to report
+}
+
+// Report is one client's answer to an Order.
+type Report struct {
+	Run      string
+	Round    int
+	Attempt  int
+	Model    [32]byte
+	TaskHash [32]byte
+	Body     []byte // packed integers; not retained
+}
+
+// Receipt acknowledges a report.
+type Receipt struct {
+	Repeated bool // the same report had been accepted before
+}
+
+// Store keeps what a run must not lose. Commit must be durable when it returns.
+type Store interface {
+	// Latest returns the newest committed state, or ErrNoState.
+	Latest(ctx context.Context) (*State, error)
+	// Begin records, durably, that an attempt at a round starts.
+	Begin(ctx context.Context, round, attempt int, cohort []string) error
+	// Commit replaces the latest state.
+	Commit(ctx context.Context, s *State) error
+}
+
+// ErrNoState says that a store holds no run yet.
+var ErrNoState = errors.New("no run in this store")
+
+// State is a run between two rounds.
+type State struct {
+	Config    [32]byte  // Config.Hash the run was started with
+	Round     int       // completed rounds
+	Attempt   int       // newest attempt begun at round Round+1 (0: none)
+	Params    []float32 // the model, canonical order
+	Optimizer []byte    // serveropt state
+	History   []Record  // one entry a round, void attempts included
+}
+
+// Record is what is known of one finished or void attempt. Metrics that were
+// not measured are absent (nil).
+type Record struct {
+	Round        int       `json:"round"`
+	Attempt      int       `json:"attempt"`
+	Void         string    `json:"void,omitempty"`
+	Cohort       int       `json:"cohort"`
+	Accepted     int       `json:"accepted"`
+	Rejected     int       `json:"rejected"`
+	Discarded    int       `json:"discarded"`
+	LR           float64   `json:"lr"`
+	Examples     uint64    `json:"examples"` // held by the clients that reported
+	Train        *Metric   `json:"train,omitempty"`
+	Validation   *Metric   `json:"validation,omitempty"` // of the model the round started from
+	Test         *Metric   `json:"test,omitempty"`       // of the model the round produced
+	Clamped      uint64    `json:"clamped"`              // values beyond the codec's range, over all clients
+	BytesUp      int64     `json:"bytes_up"`
+	BytesDown    int64     `json:"bytes_down"`
+	Started      time.Time `json:"started"`
+	Seconds      float64   `json:"seconds"`
+	MetricsError string    `json:"metrics_error,omitempty"`
+	Model        string    `json:"model"` // hexadecimal SHA-256 after the round
+}
+
+// Metric is a mean loss and an accuracy over Examples.
+type Metric struct {
+	Loss     float64 `json:"loss"`
+	Accuracy float64 `json:"accuracy"`
+	Examples int     `json:"examples"`
+}
+
+// Evaluator measures a model on the server's own public test set. It must not
+// keep params.
+type Evaluator interface {
+	Evaluate(ctx context.Context, params []float32) (*Metric, error)
+}
+
+// Observer is told of progress. Calls come from one goroutine at a time and must
+// return quickly.
+type Observer interface {
+	RoundStarted(round, attempt, cohort int)
+	ReportAccepted(round, accepted, cohort int)
+	RoundFinished(r Record)
+}

@@ -1,0 +1,77 @@
+package scenario
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sotto-fl/sotto/client/participant"
+	"github.com/sotto-fl/sotto/internal/seed"
+	"github.com/sotto-fl/sotto/server/coordinator"
+	"github.com/sotto-fl/sotto/server/round"
+)
+
+// link is the in-process transport of one simulated client: it carries the same
+// calls as the network does, and the faults of the scenario.
+type link struct {
+	c       *coordinator.Coordinator
+	client  string
+	faults  Faults
+	seed    uint64
+	session *coordinator.Session
+}
+
+func (l *link) CheckIn(ctx context.Context, info participant.Info) (participant.Order, error) {
+	for {
+		if l.session == nil {
+			s, err := l.c.Attach(coordinator.Info{Client: l.client, Examples: info.Examples})
+			if err != nil {
+				return participant.Order{}, fmt.Errorf("%w: %w", participant.ErrRefused, err)
+			}
+			l.session = s
+		}
+		o, err := l.session.Next(ctx)
+		if err != nil {
+			return participant.Order{}, outcome(err)
+		}
+		if !l.faults.dropped(l.seed, o.Round, l.client) {
+			return participant.Order(o), nil
+		}
+		l.session.Close()
+		l.session = nil
+		if err := l.c.Settled(ctx, o.Round, o.Attempt); err != nil {
+			return participant.Order{}, outcome(err)
+		}
+	}
+}
+
+func (l *link) Model(_ context.Context, hash [32]byte, _ int) ([]float32, error) {
+	params, err := l.c.Model(hash)
+	return params, outcome(err)
+}
+
+func (l *link) Report(ctx context.Context, r participant.Report) error {
+	_, err := l.c.Report(ctx, l.client, coordinator.Report(r))
+	return outcome(err)
+}
+
+// outcome is the in-process twin of the status tables of the rpc packages.
+func outcome(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, coordinator.ErrFinished), errors.Is(err, coordinator.ErrHalted):
+		return fmt.Errorf("%w: %w", participant.ErrFinished, err)
+	case errors.Is(err, coordinator.ErrStale), errors.Is(err, round.ErrClosed):
+		return fmt.Errorf("%w: %w", participant.ErrClosed, err)
+	case errors.Is(err, coordinator.ErrMalformed), errors.Is(err, round.ErrDuplicate), errors.Is(err, round.ErrNotSelected):
+		return fmt.Errorf("%w: %w", participant.ErrRefused, err)
+	}
+	return err
+}
+
+// dropped says whether client is out in that round. The draw depends on seed,
+// round and client alone.
+func (f Faults) dropped(root uint64, number int, client string) bool {
+	return f.Dropout > 0 && seed.New(root, "fault/dropout", number, client).Float64() < f.Dropout
+}

@@ -1,0 +1,138 @@
+package scenario
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sotto-fl/sotto/client/participant"
+	"github.com/sotto-fl/sotto/internal/seed"
+	"github.com/sotto-fl/sotto/model"
+	"github.com/sotto-fl/sotto/server/coordinator"
+)
+
+// Options are about how a scenario is run, not what it is: none of them changes
+// the model that comes out.
+type Options struct {
+	Workers  int                  // trainers at work at once; at least 1
+	Store    coordinator.Store    // default: in memory
+	Observer coordinator.Observer // progress; may be nil
+	// Connect gives a client its transport. Default: in process.
+	Connect func(c *coordinator.Coordinator, client string) (participant.Server, error)
+}
+
+// Result is what a scenario ends with.
+type Result struct {
+	Model       *model.Model
+	ModelSHA256 string
+	Records     []coordinator.Record
+	Seconds     float64
+	BytesUp     int64
+	BytesDown   int64
+}
+
+// Final returns the last completed round, or nil.
+func (r *Result) Final() *coordinator.Record {
+	for i := len(r.Records) - 1; i >= 0; i-- {
+		if r.Records[i].Void == "" {
+			return &r.Records[i]
+		}
+	}
+	return nil
+}
+
+// Run drives the real coordinator and the real participants of s in this process
+// and returns when the run is finished. The same scenario gives the same model,
+// bit for bit, for any number of workers.
+func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
+	if err := errors.Join(s.Run.Complete(), s.Validate()); err != nil {
+		return nil, err
+	}
+	if o.Workers < 1 {
+		return nil, fmt.Errorf("workers: got %d, want at least 1", o.Workers)
+	}
+	data, err := s.load()
+	if err != nil {
+		return nil, err
+	}
+	pool, err := newPool(o.Workers, s.Run.Task)
+	if err != nil {
+		return nil, err
+	}
+	store := o.Store
+	if store == nil {
+		store = &memory{}
+	}
+	started := time.Now()
+	c, err := coordinator.New(ctx, s.Run, store, coordinator.Options{
+		Evaluator: newEvaluator(pool, data.test), Observer: o.Observer,
+	})
+	if err != nil {
+		return nil, err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.Run(ctx) })
+	for i, owner := range data.owners {
+		name := clientName(i)
+		g.Go(func() error {
+			var server participant.Server = &link{c: c, client: name, faults: s.Faults, seed: s.Run.Seed}
+			if o.Connect != nil {
+				var err error
+				if server, err = o.Connect(c, name); err != nil {
+					return err
+				}
+			}
+			p := participant.New(name, server, owner, pool)
+			if err := p.Run(ctx, participant.Info{Examples: owner.training.Len()}); err != nil {
+				return fmt.Errorf("client %s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	err = g.Wait()
+	state := c.Snapshot()
+	m := &model.Model{Params: state.Params, Layout: c.Layout()}
+	sum := m.SHA256()
+	r := &Result{Model: m, ModelSHA256: hex.EncodeToString(sum[:]), Records: state.History, Seconds: time.Since(started).Seconds()}
+	for _, rec := range r.Records {
+		r.BytesUp += rec.BytesUp
+		r.BytesDown += rec.BytesDown
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return r, fmt.Errorf("scenario %s: %w", s.Name, err)
+	}
+	return r, err
+}
+
+func clientName(i int) string { return fmt.Sprintf("client-%04d", i+1) }
+
+// load reads the data and deals it out to the owners.
+func (s Scenario) load() (*federation, error) {
+	training, test, err := s.Data.open(s.Run.Task)
+	if err != nil {
+		return nil, err
+	}
+	rng := seed.New(s.Run.Seed, "partition", 0, "")
+	parts, err := s.Partition.deal(training, s.Clients, rng)
+	if err != nil {
+		return nil, err
+	}
+	f := &federation{test: test}
+	for i, index := range parts {
+		own := training.Subset(index)
+		o := owner{training: own}
+		if v := s.Run.Task.ValidationFraction; v > 0 {
+			split, err := own.Split([]float64{1 - v, v}, seed.New(s.Run.Seed, "validation", 0, clientName(i)))
+			if err != nil {
+				return nil, err
+			}
+			o.training, o.validation = split[0], split[1]
+		}
+		f.owners = append(f.owners, o)
+	}
+	return f, nil
+}

@@ -1,0 +1,146 @@
+// Package scenario turns a YAML file into a federation inside one process: the
+// real coordinator, the real participants, and the data and faults that a file
+// describes. What a scenario trains is a function of the file alone.
+package scenario
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/sotto-fl/sotto/internal/config"
+	"github.com/sotto-fl/sotto/model/dataset"
+	"github.com/sotto-fl/sotto/model/train"
+	"github.com/sotto-fl/sotto/server/coordinator"
+	"github.com/sotto-fl/sotto/simulations/mnist"
+	"github.com/sotto-fl/sotto/simulations/partition"
+)
+
+// Scenario is one simulated federation.
+type Scenario struct {
+	Name      string             `yaml:"name" doc:"name of the scenario; part of the name of its folder of results"`
+	Clients   int                `yaml:"clients" doc:"how many data holders take part"`
+	Data      Data               `yaml:"data" doc:"what they hold together"`
+	Partition Partition          `yaml:"partition" doc:"who holds what"`
+	Faults    Faults             `yaml:"faults" doc:"what goes wrong on purpose"`
+	Run       coordinator.Config `yaml:"run" doc:"the run itself, as in a server's configuration"`
+}
+
+// Data names the pooled data.
+type Data struct {
+	Set  string `yaml:"set" doc:"'mnist' (built in) or 'files'"`
+	Path string `yaml:"path" doc:"for 'files': a folder with train and test data: IDX files, CIFAR-10 binary batches, or train/ and test/ folders of images"`
+}
+
+// Partition says how the training data is dealt out.
+type Partition struct {
+	Kind   string  `yaml:"kind" doc:"'iid', 'dirichlet', 'shards' or 'quantity'"`
+	Alpha  float64 `yaml:"alpha" doc:"dirichlet: concentration; small is skewed"`
+	Labels int     `yaml:"labels" doc:"shards: labels a client"`
+	Sigma  float64 `yaml:"sigma" doc:"quantity: standard deviation of the log of a client's share"`
+	Least  int     `yaml:"least" doc:"fewest examples a client may hold"`
+}
+
+// Faults are drawn from the run's seed, so they repeat.
+type Faults struct {
+	Dropout float64 `yaml:"dropout" doc:"probability that a client is lost after it got a round's order"`
+}
+
+// federation is the data of a scenario, dealt out.
+type federation struct {
+	owners []owner
+	test   *dataset.Set
+}
+
+// Validate reports every problem at once, each with its key path.
+func (s Scenario) Validate() error {
+	var problems []error
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if s.Name == "" {
+		bad("name: must not be empty")
+	}
+	if s.Clients < 1 {
+		bad("clients: got %d, want at least 1", s.Clients)
+	}
+	switch s.Data.Set {
+	case "mnist":
+		if s.Data.Path != "" {
+			bad("data.path: mnist is built in, leave the path empty or say set: files")
+		}
+	case "files":
+		if s.Data.Path == "" {
+			bad("data.path: set: files needs the folder of the data")
+		}
+	default:
+		bad("data.set: got %q, want mnist or files", s.Data.Set)
+	}
+	switch p := s.Partition; p.Kind {
+	case "iid":
+	case "dirichlet":
+		if !(p.Alpha > 0) {
+			bad("partition.alpha: got %g, want more than 0, e.g. 0.5", p.Alpha)
+		}
+	case "shards":
+		if p.Labels < 1 {
+			bad("partition.labels: got %d, want at least 1", p.Labels)
+		}
+	case "quantity":
+		if !(p.Sigma > 0) {
+			bad("partition.sigma: got %g, want more than 0", p.Sigma)
+		}
+	default:
+		bad("partition.kind: got %q, want iid, dirichlet, shards or quantity", p.Kind)
+	}
+	if !(s.Faults.Dropout >= 0 && s.Faults.Dropout < 1) {
+		bad("faults.dropout: got %g, want 0 to less than 1", s.Faults.Dropout)
+	}
+	if s.Run.Rounds.MinClients != s.Clients {
+		bad("run.rounds.min_clients: got %d, want clients (%d): a simulated round waits for everyone, else it would depend on timing", s.Run.Rounds.MinClients, s.Clients)
+	}
+	return errors.Join(append(problems, config.At("run", s.Run.Validate()))...)
+}
+
+// open returns the pooled training and test data. Test images choose nothing:
+// they reach the evaluator only.
+func (d Data) open(task train.Config) (training, test *dataset.Set, err error) {
+	if d.Set == "mnist" {
+		return mnist.Load()
+	}
+	return openFiles(d.Path, task)
+}
+
+func (p Partition) deal(s *dataset.Set, clients int, rng *rand.Rand) ([][]int, error) {
+	switch p.Kind {
+	case "iid":
+		return partition.IID(s.Len(), clients, rng)
+	case "dirichlet":
+		return partition.Dirichlet(s.Labels(), partition.DirichletConfig{Clients: clients, Alpha: p.Alpha, Min: p.Least}, rng)
+	case "shards":
+		return partition.Shards(s.Labels(), clients, p.Labels, rng)
+	case "quantity":
+		return partition.QuantitySkew(s.Len(), clients, p.Sigma, p.Least, rng)
+	}
+	return nil, fmt.Errorf("partition.kind: %q is unknown", p.Kind)
+}
+
+// openFiles reads both splits from a folder. Unreadable images among good ones
+// would change who holds what from machine to machine, so here they are an error.
+func openFiles(path string, task train.Config) (training, test *dataset.Set, err error) {
+	in := task.Architecture.Input
+	o := dataset.Options{Shape: dataset.Shape{C: in.C, H: in.H, W: in.W}, Classes: task.Classes}
+	for _, part := range []struct {
+		split string
+		set   **dataset.Set
+	}{{"train", &training}, {"test", &test}} {
+		o.Split = part.split
+		s, problems, err := dataset.Open(path, o)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(problems) > 0 {
+			return nil, nil, fmt.Errorf("open data %s: %d unreadable images, the first is %s: %w", path, len(problems), problems[0].File, problems[0].Err)
+		}
+		*part.set = s
+	}
+	return training, test, nil
+}

@@ -24,6 +24,16 @@ type Work struct {
 	LR     float64
 }
 
+func (w Work) validate() error {
+	if !(w.Epochs > 0 && w.Epochs <= maxEpochs) {
+		return fmt.Errorf("order asks for %g epochs, want more than 0 and at most %d", w.Epochs, maxEpochs)
+	}
+	if !(w.LR >= 0 && w.LR <= math.MaxFloat32) {
+		return fmt.Errorf("order has a learning rate of %g, want 0 or a positive number", w.LR)
+	}
+	return nil
+}
+
 // Metrics describe one client's work. Losses are sums over examples, in nats.
 type Metrics struct {
 	Examples      int // in the training part
@@ -82,7 +92,7 @@ func New(c Config) (*Trainer, error) {
 // longer finite, and ctx's error between two steps when ctx ends.
 func (t *Trainer) Run(ctx context.Context, global []float32, data, validation *dataset.Set, work Work, delta []float32) (Metrics, error) {
 	var m Metrics
-	if err := t.check(data); err != nil {
+	if err := errors.Join(work.validate(), t.check(data)); err != nil {
 		return m, err
 	}
 	if len(delta) != len(global) {
@@ -93,15 +103,20 @@ func (t *Trainer) Run(ctx context.Context, global []float32, data, validation *d
 	}
 	var err error
 	if validation != nil && validation.Len() > 0 {
+		if err := t.check(validation); err != nil {
+			return m, fmt.Errorf("validation: %w", err)
+		}
 		m.ValExamples = validation.Len()
 		if m.ValLoss, m.ValCorrect, err = t.evaluate(ctx, validation); err != nil {
 			return m, err
+		}
+		if !finite(m.ValLoss) {
+			return m, fmt.Errorf("validation loss of the received model is %g: %w", m.ValLoss, ErrDiverged)
 		}
 	}
 	copy(t.start, t.net.Weights())
 	t.opt.Reset()
 	t.opt.SetAnchor(t.start)
-	m.Examples = data.Len()
 	if err := t.epochs(ctx, data, work, &m); err != nil {
 		return m, err
 	}
@@ -110,7 +125,7 @@ func (t *Trainer) Run(ctx context.Context, global []float32, data, validation *d
 	}
 	for i, w := range t.local {
 		d := w - global[i]
-		if math.IsNaN(float64(d)) || math.IsInf(float64(d), 0) {
+		if !finite(float64(d)) {
 			return m, fmt.Errorf("parameter %d after %d steps: %w", i, m.Steps, ErrDiverged)
 		}
 		delta[i] = d
@@ -121,6 +136,7 @@ func (t *Trainer) Run(ctx context.Context, global []float32, data, validation *d
 // epochs makes the steps of work. Each pass is a fresh shuffle; a fractional last
 // pass stops early, which makes it a uniform sample without replacement.
 func (t *Trainer) epochs(ctx context.Context, data *dataset.Set, work Work, m *Metrics) error {
+	m.Examples = data.Len()
 	shuffle := seed.New(t.cfg.Seed, "shuffle", work.Round, work.Client)
 	vary := seed.New(t.cfg.Seed, "augment", work.Round, work.Client)
 	left := int(math.Ceil(work.Epochs * float64(data.Len())))
@@ -151,7 +167,7 @@ func (t *Trainer) step(data *dataset.Set, index []int, lr float64, vary *rand.Ra
 		}
 	}
 	loss, correct := t.net.Gradient(x, labels)
-	if math.IsNaN(loss) || math.IsInf(loss, 0) {
+	if !finite(loss) {
 		return fmt.Errorf("loss after %d steps: %w", m.Steps, ErrDiverged)
 	}
 	t.opt.Step(t.net.Weights(), t.net.Grads(), lr)
@@ -208,6 +224,8 @@ func (t *Trainer) evaluate(ctx context.Context, data *dataset.Set) (lossSum floa
 	}
 	return lossSum, correct, nil
 }
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
 // check refuses data that the network cannot take.
 func (t *Trainer) check(data *dataset.Set) error {

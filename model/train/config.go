@@ -33,7 +33,7 @@ type Config struct {
 	Epochs             float64               `yaml:"epochs" json:"epochs" doc:"passes over a client's data in one round; may be fractional"`
 	MaxSteps           int                   `yaml:"max_steps" json:"max_steps" doc:"most steps in one round; 0 for no limit"`
 	ValidationFraction float64               `yaml:"validation_fraction" json:"validation_fraction" doc:"share of a client's data kept for validating the models it receives"`
-	Seed               uint64                `yaml:"seed" json:"seed" doc:"root of shuffling, augmentation and rounding"`
+	Seed               uint64                `yaml:"-" json:"seed"` // root of shuffling, augmentation and rounding; the run's
 }
 
 // Bounds of a task. They keep a hostile server from asking for absurd work or

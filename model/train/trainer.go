@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/sotto-fl/sotto/internal/seed"
 	"github.com/sotto-fl/sotto/model/dataset"
@@ -235,8 +236,8 @@ func (t *Trainer) check(data *dataset.Set) error {
 	if c, h, w := data.Shape(); (dataset.Shape{C: c, H: h, W: w}) != t.shape {
 		return fmt.Errorf("images are %dx%dx%d, the task wants %v", c, h, w, t.shape)
 	}
-	if n := len(data.Classes()); n > len(t.cfg.Classes) {
-		return fmt.Errorf("data has %d classes, the task has %d", n, len(t.cfg.Classes))
+	if have := data.Classes(); !slices.Equal(have, t.cfg.Classes) {
+		return fmt.Errorf("data has the classes %q, the task %q: open the data with the task's classes", have, t.cfg.Classes)
 	}
 	return nil
 }

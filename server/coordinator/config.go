@@ -119,9 +119,10 @@ func (c Config) Hash() ([32]byte, error) {
 	return sha256.Sum256(b), nil
 }
 
-// Complete fills in what a configuration may abbreviate: an architecture that is
-// given by name alone.
+// Complete fills in what follows from the rest: the task's seed, and the layers
+// of an architecture that is given by name alone.
 func (c *Config) Complete() error {
+	c.Task.Seed = c.Seed
 	a := &c.Task.Architecture
 	if len(a.Layers) > 0 {
 		return nil

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"strconv"
 
 	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
@@ -34,7 +36,8 @@ func Curve(title string, rows []Row) ([]byte, error) {
 		if err := addLine(p, fmt.Sprintf("final: %.2f %%", accuracy[len(accuracy)-1].Y), accuracy, blue, nil); err != nil {
 			return nil, err
 		}
-		p.Legend.Top = false
+		p.Legend.Top, p.Legend.YOffs = false, -p.Legend.YOffs
+		fit(&p.Y, 100)
 		panels = append(panels, p)
 	}
 	if len(loss)+len(train) > 0 {
@@ -46,6 +49,7 @@ func Curve(title string, rows []Row) ([]byte, error) {
 		if err := addLine(p, "clients' training", train, orange, []vg.Length{vg.Points(5), vg.Points(3)}); err != nil {
 			return nil, err
 		}
+		fit(&p.Y, math.Inf(1))
 		panels = append(panels, p)
 	}
 	if len(panels) == 0 {
@@ -57,7 +61,7 @@ func Curve(title string, rows []Row) ([]byte, error) {
 	}
 	for _, p := range panels {
 		p.X.Min, p.X.Max = 0, last
-		p.X.Tick.Marker = plot.TickerFunc(wholeTicks)
+		p.X.Tick.Marker = ticks(steps(0, last, 10, 1))
 	}
 	panels[0].Title.Text = title
 	panels[len(panels)-1].X.Label.Text = "round"
@@ -76,6 +80,12 @@ func points(rows []Row, y func(Row) float64) plotter.XYs {
 
 func newPanel(label string) *plot.Plot {
 	p := plot.New()
+	for _, f := range []*font.Font{
+		&p.Title.TextStyle.Font, &p.Legend.TextStyle.Font, &p.X.Label.TextStyle.Font, &p.Y.Label.TextStyle.Font,
+		&p.X.Tick.Label.Font, &p.Y.Tick.Label.Font,
+	} {
+		f.Variant = "Sans"
+	}
 	p.Title.TextStyle.Font.Size = vg.Points(14)
 	p.Title.Padding = vg.Points(6)
 	p.Y.Label.Text = label
@@ -112,22 +122,42 @@ func addLine(p *plot.Plot, name string, xy plotter.XYs, c color.Color, dashes []
 	return nil
 }
 
-// wholeTicks puts about ten marks on whole rounds only.
-func wholeTicks(least, most float64) []plot.Tick {
-	step := 1.0
-	for _, next := range []float64{2, 2.5, 2} { // 1, 2, 5, 10
-		if (most-least)/step > 10 {
-			step *= next
+// steps divides an axis into at most n steps of 1, 2 or 5 times a power of ten, of
+// at least smallest.
+func steps(least, most float64, n int, smallest float64) float64 {
+	exact := max((most-least)/float64(n), smallest)
+	power := math.Pow(10, math.Floor(math.Log10(exact)))
+	for _, f := range []float64{1, 2, 5} {
+		if f*power >= exact*(1-1e-9) {
+			return f * power
 		}
 	}
-	for (most-least)/step > 10 {
-		step *= 2
+	return 10 * power
+}
+
+// ticks marks the multiples of step.
+type ticks float64
+
+func (t ticks) Ticks(least, most float64) []plot.Tick {
+	var out []plot.Tick
+	digits := max(0, -int(math.Floor(math.Log10(float64(t)))))
+	for i := math.Ceil(least/float64(t) - 1e-9); i*float64(t) <= most+1e-9*float64(t); i++ {
+		v := i * float64(t)
+		label := strconv.FormatFloat(v, 'f', digits, 64)
+		if math.Abs(v) >= 1e6 {
+			label = strconv.FormatFloat(v, 'g', 3, 64)
+		}
+		out = append(out, plot.Tick{Value: v, Label: label})
 	}
-	var ticks []plot.Tick
-	for v := math.Ceil(least/step) * step; v <= most; v += step {
-		ticks = append(ticks, plot.Tick{Value: v, Label: fmt.Sprintf("%.0f", v)})
-	}
-	return ticks
+	return out
+}
+
+// fit ends the vertical axis on a mark at both ends, not above most.
+func fit(a *plot.Axis, most float64) {
+	step := steps(a.Min, a.Max, 5, 1e-6)
+	a.Min = math.Floor(a.Min/step+1e-9) * step
+	a.Max = min(math.Ceil(a.Max/step-1e-9)*step, most)
+	a.Tick.Marker = ticks(step)
 }
 
 func render(panels []*plot.Plot) ([]byte, error) {

@@ -49,6 +49,7 @@ func (r *Result) Final() *coordinator.Record {
 // and returns when the run is finished. The same scenario gives the same model,
 // bit for bit, for any number of workers.
 func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
+	started := time.Now()
 	if err := errors.Join(s.Run.Complete(), s.Validate()); err != nil {
 		return nil, err
 	}
@@ -67,7 +68,6 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	if store == nil {
 		store = &memory{}
 	}
-	started := time.Now()
 	c, err := coordinator.New(ctx, s.Run, store, coordinator.Options{
 		Evaluator: newEvaluator(pool, data.test), Observer: o.Observer,
 	})

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/sotto-fl/sotto/internal/config"
+)
+
+// Config is the client's configuration file. It belongs to the data holder; no
+// server can change it.
+type Config struct {
+	Data     string `yaml:"data" doc:"folder of the images to train on: one sub-folder a class, IDX files, or CIFAR-10 batches"`
+	Threads  int    `yaml:"threads" doc:"processors that training may use; 0 for all"`
+	LogLevel string `yaml:"log_level" doc:"debug, info, warn or error"`
+}
+
+const (
+	defaultDir = "sotto-client"
+	configFile = "client.yaml"
+)
+
+func defaultConfig() Config { return Config{LogLevel: "info"} }
+
+// Validate reports every problem at once, each with its key path.
+func (c Config) Validate() error {
+	var problems []error
+	if c.Threads < 0 {
+		problems = append(problems, fmt.Errorf("threads: got %d, want 0 (all) or more", c.Threads))
+	}
+	if _, err := level(c.LogLevel); err != nil {
+		problems = append(problems, fmt.Errorf("log_level: got %q, want debug, info, warn or error", c.LogLevel))
+	}
+	return errors.Join(problems...)
+}
+
+// load reads dir's configuration, then the environment, then flags.
+func load(dir string, args []string) (Config, error) {
+	c := defaultConfig()
+	path := filepath.Join(dir, configFile)
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return c, config.WithHint(config.Usagef("%s: no configuration here", path), "join first: client join -dir "+dir+" -data FOLDER INVITATION")
+	}
+	err := config.Load(&c, config.Sources{File: path, Env: os.Environ(), Args: args})
+	return c, err
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/sotto-fl/sotto/client/identity"
+	"github.com/sotto-fl/sotto/client/participant"
+	"github.com/sotto-fl/sotto/client/rpc"
+	"github.com/sotto-fl/sotto/internal/config"
+	"github.com/sotto-fl/sotto/internal/seed"
+	"github.com/sotto-fl/sotto/model/dataset"
+	"github.com/sotto-fl/sotto/model/train"
+)
+
+func join(ctx context.Context, args []string, stdout, _ io.Writer) error {
+	f := flag.NewFlagSet("join", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	dir := f.String("dir", defaultDir, "")
+	data := f.String("data", "", "")
+	var texts []string
+	for rest := args; ; rest = f.Args()[1:] {
+		if err := f.Parse(rest); err != nil {
+			return usageOf(err)
+		}
+		if f.NArg() == 0 {
+			break
+		}
+		texts = append(texts, f.Arg(0))
+	}
+	if len(texts) != 1 {
+		return config.WithHint(config.Usagef("join takes one invitation, got %d", len(texts)), "the server's operator makes one with: server invite NAME")
+	}
+	if *data == "" {
+		return config.WithHint(config.Usagef("join needs the folder of your images"), "client join -data FOLDER INVITATION")
+	}
+	path, err := filepath.Abs(*data)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(path); err != nil {
+		return config.WithHint(fmt.Errorf("data: %w", err), "give the folder of your images with -data")
+	}
+	inv, err := identity.ParseInvitation(texts[0])
+	if err != nil {
+		return &config.UsageError{Err: err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	id, err := rpc.Join(ctx, inv, *dir)
+	if err != nil {
+		return err
+	}
+	c := defaultConfig()
+	c.Data = path
+	out, err := os.OpenFile(filepath.Join(*dir, configFile), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(config.WriteYAML(out, c, "Configuration of a Sotto client. It is yours: no server can change it."), out.Close()); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "joined %s as %s, certificate until %s\nnext: client run -dir %s\n", id.Address, id.Name, id.NotAfter().Format(time.DateOnly), *dir)
+	return err
+}
+
+func usageOf(err error) error {
+	if errors.Is(err, flag.ErrHelp) {
+		return err
+	}
+	return &config.UsageError{Err: err}
+}
+
+// take is the command run.
+func take(ctx context.Context, args []string, _, stderr io.Writer) error {
+	dir, rest := defaultDir, []string(nil)
+	for i := 0; i < len(args); i++ {
+		if (args[i] == "-dir" || args[i] == "--dir") && i+1 < len(args) {
+			i++
+			dir = args[i]
+			continue
+		}
+		rest = append(rest, args[i])
+	}
+	c, err := load(dir, rest)
+	if err != nil {
+		return err
+	}
+	log, err := logger(stderr, c.LogLevel)
+	if err != nil {
+		return err
+	}
+	ctx = log.WithContext(ctx)
+	if c.Threads > 0 {
+		runtime.GOMAXPROCS(c.Threads)
+	}
+	n, err := count(c.Data)
+	if err != nil {
+		return err
+	}
+	client, err := rpc.Dial(dir)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	log.Info().Str("name", client.Name()).Int("examples", n).Msg("taking part")
+	p := participant.New(client.Name(), client, &data{dir: c.Data, name: client.Name(), log: log}, &trainer{})
+	err = p.Run(ctx, participant.Info{Examples: n})
+	switch {
+	case err == nil:
+		log.Info().Msg("the run is finished")
+	case errors.Is(err, context.Canceled):
+		log.Info().Msg("stopped; run again to continue")
+		return nil
+	}
+	return err
+}
+
+// data opens the data holder's images for a task.
+type data struct {
+	dir, name string
+	log       zerolog.Logger
+}
+
+// count finds out how many examples there are, which is public, without knowing
+// the task yet. Files that cannot be read do not count.
+func count(dir string) (int, error) {
+	n, err := dataset.Count(dir)
+	if err != nil {
+		return 0, err
+	}
+	if n == 0 {
+		return 0, config.WithHint(fmt.Errorf("data %s: no images", dir), "look at it with: client check -data "+dir)
+	}
+	return n, nil
+}
+
+// Open implements participant.Data. How many files were skipped is logged, their
+// names are not: they stay on the data holder's terminal, in `client check`.
+func (d *data) Open(task train.Config) (training, validation *dataset.Set, err error) {
+	in := task.Architecture.Input
+	set, problems, err := dataset.Open(d.dir, dataset.Options{Shape: dataset.Shape{C: in.C, H: in.H, W: in.W}, Classes: task.Classes})
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(problems) > 0 {
+		d.log.Warn().Int("skipped", len(problems)).Msg("some files could not be read; client check lists them")
+	}
+	if task.ValidationFraction == 0 {
+		return set, nil, nil
+	}
+	parts, err := set.Split([]float64{1 - task.ValidationFraction, task.ValidationFraction}, seed.New(task.Seed, "validation", 0, d.name))
+	if err != nil {
+		return nil, nil, err
+	}
+	return parts[0], parts[1], nil
+}
+
+// trainer keeps the one trainer of a client process.
+type trainer struct {
+	hash string
+	t    *train.Trainer
+}
+
+func (t *trainer) Borrow(_ context.Context, task train.Config) (*train.Trainer, func(), error) {
+	b, err := task.Encode()
+	if err != nil {
+		return nil, nil, err
+	}
+	if t.t == nil || t.hash != string(b) {
+		if t.t, err = train.New(task); err != nil {
+			return nil, nil, err
+		}
+		t.hash = string(b)
+	}
+	return t.t, func() {}, nil
+}

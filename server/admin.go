@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/sotto-fl/sotto/internal/config"
+	"github.com/sotto-fl/sotto/internal/term"
+	"github.com/sotto-fl/sotto/server/identity"
+)
+
+const defaultDir = "sotto-server"
+
+// flags makes the flag set of a command with -dir in it.
+func flags(name string) (*flag.FlagSet, *string) {
+	f := flag.NewFlagSet(name, flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	return f, f.String("dir", defaultDir, "")
+}
+
+// parse reads a command's flags, which may stand before and after its one
+// argument; what is the argument's name for messages.
+func parse(f *flag.FlagSet, args []string, what string) (string, error) {
+	if err := f.Parse(args); err != nil {
+		return "", usageOf(err)
+	}
+	if what == "" {
+		if f.NArg() > 0 {
+			return "", config.Usagef("%s takes flags only, got %q", f.Name(), f.Arg(0))
+		}
+		return "", nil
+	}
+	if f.NArg() == 0 {
+		return "", config.WithHint(config.Usagef("%s needs a %s", f.Name(), what), "try: server "+f.Name()+" north")
+	}
+	argument, rest := f.Arg(0), f.Args()[1:]
+	if err := f.Parse(rest); err != nil {
+		return "", usageOf(err)
+	}
+	if f.NArg() > 0 {
+		return "", config.Usagef("%s takes one %s, got also %q", f.Name(), what, f.Arg(0))
+	}
+	return argument, nil
+}
+
+func usageOf(err error) error {
+	if errors.Is(err, flag.ErrHelp) {
+		return err
+	}
+	return &config.UsageError{Err: err}
+}
+
+func initServer(ctx context.Context, args []string, stdout, _ io.Writer) error {
+	f, dir := flags("init")
+	c := defaultConfig()
+	if err := config.Load(&c, config.Sources{Env: os.Environ(), Args: args, Flags: f}); err != nil {
+		return err
+	}
+	if f.NArg() > 0 {
+		return config.Usagef("init takes flags only, got %q", f.Arg(0))
+	}
+	if err := c.Run.Complete(); err != nil {
+		return &config.UsageError{Err: err}
+	}
+	path := filepath.Join(*dir, configFile)
+	if _, err := os.Stat(path); err == nil {
+		return config.WithHint(config.Usagef("%s: there is a configuration already", path), "edit it, or name another folder with -dir")
+	}
+	host, _, err := net.SplitHostPort(c.Address)
+	if err != nil {
+		return &config.UsageError{Err: err}
+	}
+	hosts := []string{host}
+	for _, local := range []string{"localhost", "127.0.0.1"} {
+		if host != local {
+			hosts = append(hosts, local)
+		}
+	}
+	if err := identity.Init(ctx, *dir, hosts); err != nil {
+		return err
+	}
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(config.WriteYAML(out, c, "Configuration of a Sotto server. Every choice is written out; `server serve -check` checks it."), out.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	a, err := identity.Open(ctx, *dir)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	_, err = fmt.Fprintf(stdout, "made %s\nauthority sha256 %x\nnext: read it, then invite a client: server invite -dir %s NAME\n", path, a.Fingerprint(), *dir)
+	return err
+}
+
+func invite(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	f, dir := flags("invite")
+	ttl := f.Duration("ttl", 72*time.Hour, "")
+	name, err := parse(f, args, "name")
+	if err != nil {
+		return err
+	}
+	if err := identity.CheckName(name); err != nil {
+		return &config.UsageError{Err: err}
+	}
+	if *ttl <= 0 {
+		return config.Usagef("-ttl: got %s, want more than 0", *ttl)
+	}
+	c, err := loadConfig(*dir, nil)
+	if err != nil {
+		return err
+	}
+	a, err := identity.Open(ctx, *dir)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	inv, err := a.Invite(ctx, name, c.Address, *ttl)
+	if err != nil {
+		return err
+	}
+	// The invitation alone goes to standard output, so that a script can take it.
+	fmt.Fprintf(stderr, "for %s, once, until %s; hand it over in private:\n", name, inv.Expires.Format(time.RFC3339))
+	_, err = fmt.Fprintln(stdout, inv.String())
+	return err
+}
+
+func revoke(ctx context.Context, args []string, stdout, _ io.Writer) error {
+	f, dir := flags("revoke")
+	name, err := parse(f, args, "name")
+	if err != nil {
+		return err
+	}
+	a, err := identity.Open(ctx, *dir)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	if err := a.Revoke(ctx, name); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "%s is revoked\n", name)
+	return err
+}
+
+func members(ctx context.Context, args []string, stdout, _ io.Writer) error {
+	f, dir := flags("members")
+	if _, err := parse(f, args, ""); err != nil {
+		return err
+	}
+	a, err := identity.Open(ctx, *dir)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	list, err := a.Members(ctx)
+	if err != nil {
+		return err
+	}
+	day := func(t time.Time) string {
+		if t.IsZero() {
+			return "-"
+		}
+		return t.Format("2006-01-02 15:04")
+	}
+	var rows [][]string
+	for _, m := range list {
+		state := "member"
+		if m.Revoked {
+			state = "revoked"
+		}
+		rows = append(rows, []string{m.Name, state, day(m.Joined), day(m.Expires), day(m.LastSeen)})
+	}
+	return term.Table(stdout, []string{"name", "state", "joined", "certificate until", "last seen"}, rows)
+}

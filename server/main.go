@@ -1,0 +1,109 @@
+// Command server plans the rounds of a run and adds up what clients report.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/rs/zerolog"
+
+	"github.com/sotto-fl/sotto/internal/config"
+	"github.com/sotto-fl/sotto/internal/term"
+)
+
+const usage = `usage: server COMMAND [flags]
+
+  init                make a certificate authority and a configuration with every
+                      choice written out
+  invite NAME         print a one-time invitation for a client
+  revoke NAME         refuse a client's certificates from now on
+  members             list the clients that joined
+  serve               run the rounds; continues where it was stopped
+  status              show how far the run is
+  version             print the version
+
+  -dir DIR            the server's folder (default sotto-server)
+
+flags of init:    -address HOST:PORT   where clients reach the server (default localhost:7443)
+                  -KEY VALUE           any key of the configuration, e.g. -run.rounds.count 40
+flags of invite:  -ttl D               how long it can be used (default 72h)
+flags of serve:   -check               check the configuration, print it, and stop
+                  -KEY VALUE           any key of the configuration
+
+example: server init && server invite north && server serve
+`
+
+var commands = map[string]func(ctx context.Context, args []string, stdout, stderr io.Writer) error{
+	"init": initServer, "invite": invite, "revoke": revoke, "members": members, "serve": serve, "status": status,
+}
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// The first signal stops in order; the second ends the process.
+	context.AfterFunc(ctx, stop)
+	err := dispatch(ctx, args, stdout, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		io.WriteString(stdout, usage)
+		return 0
+	}
+	config.Report(stderr, "server", err)
+	return config.Exit(err)
+}
+
+func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) == 0 {
+		return config.WithHint(config.Usagef("no command"), "try: server help")
+	}
+	switch name := args[0]; name {
+	case "help", "-h", "-help", "--help":
+		return flag.ErrHelp
+	case "version":
+		_, err := fmt.Fprintln(stdout, version())
+		return err
+	default:
+		command, ok := commands[name]
+		if !ok {
+			return config.WithHint(config.Usagef("unknown command %q", name), "commands are init, invite, revoke, members, serve, status and version; see server help")
+		}
+		return command(ctx, args[1:], stdout, stderr)
+	}
+}
+
+func version() string {
+	if b, ok := debug.ReadBuildInfo(); ok {
+		return b.Main.Path + " " + b.Main.Version + " " + b.GoVersion
+	}
+	return "unknown"
+}
+
+// logger writes JSON, or lines for people where stderr is a terminal.
+func logger(w io.Writer, name string) (zerolog.Logger, error) {
+	l, err := level(name)
+	if err != nil {
+		return zerolog.Nop(), err
+	}
+	if f, ok := w.(*os.File); ok {
+		if o := term.Detect(f); o.TTY {
+			w = zerolog.ConsoleWriter{Out: f, NoColor: !o.Color, TimeFormat: "15:04:05"}
+		}
+	}
+	return zerolog.New(w).Level(l).With().Timestamp().Logger(), nil
+}
+
+func level(name string) (zerolog.Level, error) {
+	switch name {
+	case "debug", "info", "warn", "error":
+		return zerolog.ParseLevel(name)
+	}
+	return zerolog.NoLevel, fmt.Errorf("log level %q is unknown", name)
+}

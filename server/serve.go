@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sotto-fl/sotto/internal/config"
+	"github.com/sotto-fl/sotto/model/checkpoint"
+	"github.com/sotto-fl/sotto/model/dataset"
+	"github.com/sotto-fl/sotto/model/train"
+	"github.com/sotto-fl/sotto/server/coordinator"
+	"github.com/sotto-fl/sotto/server/identity"
+	"github.com/sotto-fl/sotto/server/rpc"
+	"github.com/sotto-fl/sotto/server/store"
+)
+
+// splitDir takes -dir and -check out of args, so that everything else can be a
+// key of the configuration.
+func splitDir(args []string) (dir string, check bool, rest []string, err error) {
+	dir = defaultDir
+	for i := 0; i < len(args); i++ {
+		switch a := args[i]; a {
+		case "-dir", "--dir":
+			if i++; i == len(args) {
+				return "", false, nil, config.Usagef("-dir needs a folder")
+			}
+			dir = args[i]
+		case "-check", "--check":
+			check = true
+		default:
+			if v, ok := cutFlag(a, "dir"); ok {
+				dir = v
+				continue
+			}
+			rest = append(rest, a)
+		}
+	}
+	return dir, check, rest, nil
+}
+
+func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	dir, check, rest, err := splitDir(args)
+	if err != nil {
+		return err
+	}
+	c, err := loadConfig(dir, rest)
+	if err != nil {
+		return err
+	}
+	if check {
+		return config.WriteYAML(stdout, c, "The configuration is valid. In full:")
+	}
+	log, err := logger(stderr, c.LogLevel)
+	if err != nil {
+		return err
+	}
+	ctx = log.WithContext(ctx)
+	authority, err := identity.Open(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer authority.Close()
+	co, kept, err := open(ctx, dir, c)
+	if err != nil {
+		return err
+	}
+	defer kept.Close()
+	l, err := net.Listen("tcp", c.Listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return config.WithHint(fmt.Errorf("listen on %s: the port is in use", c.Listen), "stop the other program, or choose another port: listen in "+filepath.Join(dir, configFile)+", or -listen HOST:PORT")
+	}
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", c.Listen, err)
+	}
+	done, total := co.Progress()
+	log.Info().Str("address", l.Addr().String()).Str("run", c.Run.Name).Int("rounds_done", done).Int("rounds", total).Msg("serving")
+
+	srv := rpc.New(authority, rpc.OfCoordinator(co), rpc.Config{Receivers: c.Receivers}, log)
+	told := ctx // the operator's own stop, as opposed to the end of the run
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return srv.Serve(l) })
+	g.Go(func() error {
+		err := co.Run(ctx)
+		if err == nil {
+			log.Info().Str("checkpoint", kept.Checkpoint(co.Snapshot().Round)).Msg("run finished")
+		}
+		// Clients that still hold a stream learn of the end from it; those that
+		// were away find the server for a little longer.
+		linger := time.Duration(0)
+		if err == nil {
+			linger = c.Linger
+		}
+		select {
+		case <-time.After(linger):
+		case <-ctx.Done():
+		}
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		srv.Shutdown(stop)
+		return err
+	})
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	if told.Err() != nil {
+		log.Info().Msg("stopped; serve again to continue")
+	}
+	return nil
+}
+
+// open makes the coordinator over the run stored in dir.
+func open(ctx context.Context, dir string, c Config) (*coordinator.Coordinator, *store.Store, error) {
+	layout, err := c.Run.Task.Architecture.Layout()
+	if err != nil {
+		return nil, nil, err
+	}
+	var o coordinator.Options
+	if c.TestSet != "" {
+		if o.Evaluator, err = newEvaluator(c.TestSet, c.Run.Task); err != nil {
+			return nil, nil, err
+		}
+	}
+	if c.Initial != "" {
+		m, _, err := checkpoint.ReadFile(c.Initial, layout)
+		if err != nil {
+			return nil, nil, err
+		}
+		o.Initial = m.Params
+	}
+	s, err := store.Open(ctx, filepath.Join(dir, "run"), layout)
+	if err != nil {
+		return nil, nil, err
+	}
+	co, err := coordinator.New(ctx, c.Run, s, o)
+	if err != nil {
+		return nil, nil, errors.Join(err, s.Close())
+	}
+	return co, s, nil
+}
+
+// evaluator measures the model on the server's public test set.
+type evaluator struct {
+	trainer *train.Trainer
+	set     *dataset.Set
+}
+
+func newEvaluator(path string, task train.Config) (*evaluator, error) {
+	in := task.Architecture.Input
+	set, problems, err := dataset.Open(path, dataset.Options{Shape: dataset.Shape{C: in.C, H: in.H, W: in.W}, Classes: task.Classes, Split: "test"})
+	if err != nil {
+		return nil, fmt.Errorf("test_set: %w", err)
+	}
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("test_set: %d unreadable images, the first is %s: %w", len(problems), problems[0].File, problems[0].Err)
+	}
+	t, err := train.New(task)
+	if err != nil {
+		return nil, err
+	}
+	return &evaluator{t, set}, nil
+}
+
+func (e *evaluator) Evaluate(ctx context.Context, params []float32) (*coordinator.Metric, error) {
+	loss, correct, err := e.trainer.Evaluate(ctx, params, e.set)
+	if err != nil {
+		return nil, err
+	}
+	n := e.set.Len()
+	return &coordinator.Metric{Loss: loss / float64(n), Accuracy: float64(correct) / float64(n), Examples: n}, nil
+}

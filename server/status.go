@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/sotto-fl/sotto/internal/term"
+	"github.com/sotto-fl/sotto/server/coordinator"
+	"github.com/sotto-fl/sotto/server/store"
+)
+
+// cutFlag reads "-name=value".
+func cutFlag(arg, name string) (string, bool) {
+	return strings.CutPrefix(strings.TrimPrefix(strings.TrimPrefix(arg, "-"), "-"), name+"=")
+}
+
+// status reads the stored run; it works beside a server that is serving.
+func status(ctx context.Context, args []string, stdout, _ io.Writer) error {
+	f, dir := flags("status")
+	if _, err := parse(f, args, ""); err != nil {
+		return err
+	}
+	c, err := loadConfig(*dir, nil)
+	if err != nil {
+		return err
+	}
+	s, err := store.Read(ctx, filepath.Join(*dir, "run"))
+	if errors.Is(err, coordinator.ErrNoState) {
+		_, err = fmt.Fprintf(stdout, "run %s has not started\n", c.Run.Name)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "run %s: %d of %d rounds\n", c.Run.Name, s.Round, c.Run.Rounds.Count)
+	var rows [][]string
+	for _, r := range s.History {
+		state := "ok"
+		if r.Void != "" {
+			state = "void"
+		}
+		rows = append(rows, []string{strconv.Itoa(r.Round), state, fmt.Sprintf("%d/%d", r.Accepted, r.Cohort),
+			cell(r.Train), cell(r.Validation), cell(r.Test), fmt.Sprintf("%.1f s", r.Seconds)})
+	}
+	return term.Table(stdout, []string{"round", "state", "reports", "train", "validation", "test", "time"}, rows)
+}
+
+func cell(m *coordinator.Metric) string {
+	if m == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f %%", 100*m.Accuracy)
+}

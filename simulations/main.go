@@ -1,0 +1,82 @@
+// Command simulations runs whole federations in one process: the same coordinator
+// and participants as server and client, on data that is dealt out to as many
+// clients as a scenario says.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+
+	"github.com/sotto-fl/sotto/internal/config"
+)
+
+const usage = `usage: simulations [COMMAND] [flags]
+
+  run      run a scenario (this is what happens without a command)
+  data     write a folder of images for each of several clients, for trying
+           server and client on one machine
+  version  print the version
+
+flags of run:
+  -scenario FILE   a YAML file; what it does not name stays as in the default
+  -seed N          root of everything random (run.seed)
+  -workers N       trainers at work at once; does not change the result
+  -out DIR         folder for the results (default runs/TIME-NAME)
+  -print           print the scenario with every choice written out, and stop
+  -KEY VALUE       any key of a scenario, e.g. -run.rounds.count 5 -clients 50
+
+flags of data:
+  -out DIR         where to write (default sites)
+  -clients N       how many folders (default 4)
+  -alpha A         label skew, 0 for none (default 0.5)
+  -images N        images in all (default 8000)
+  -seed N          root of the dealing
+
+example: simulations run -seed 2 -workers 2 -out /tmp/second
+`
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	// The first interrupt stops the run in order; the second ends the process.
+	context.AfterFunc(ctx, stop)
+
+	command := "run"
+	if len(args) > 0 && len(args[0]) > 0 && args[0][0] != '-' {
+		command, args = args[0], args[1:]
+	}
+	var err error
+	switch command {
+	case "run":
+		err = runScenario(ctx, args, stdout, stderr)
+	case "data":
+		err = writeData(args, stdout)
+	case "version":
+		_, err = fmt.Fprintln(stdout, version())
+	case "help":
+		_, err = io.WriteString(stdout, usage)
+	default:
+		err = config.WithHint(config.Usagef("unknown command %q", command), "commands are run, data and version; see simulations help")
+	}
+	if errors.Is(err, flag.ErrHelp) {
+		io.WriteString(stdout, usage)
+		return 0
+	}
+	config.Report(stderr, "simulations", err)
+	return config.Exit(err)
+}
+
+func version() string {
+	if b, ok := debug.ReadBuildInfo(); ok {
+		return b.Main.Path + " " + b.Main.Version + " " + b.GoVersion
+	}
+	return "unknown"
+}

@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/sotto-fl/sotto/internal/config"
+	"github.com/sotto-fl/sotto/internal/term"
+	"github.com/sotto-fl/sotto/model/checkpoint"
+	"github.com/sotto-fl/sotto/model/kernel"
+	"github.com/sotto-fl/sotto/server/coordinator"
+	"github.com/sotto-fl/sotto/simulations/results"
+	"github.com/sotto-fl/sotto/simulations/scenario"
+)
+
+// runScenario runs one scenario and leaves a folder of results.
+func runScenario(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	s, o, err := parseRun(args)
+	if err != nil {
+		return err
+	}
+	if o.print {
+		return config.WriteYAML(stdout, s, "A scenario with every choice written out. Run it with: simulations run -scenario FILE")
+	}
+	if o.out == "" {
+		o.out = filepath.Join("runs", time.Now().Format("20060102-150405")+"-"+s.Name)
+	}
+	w, err := results.Create(o.out)
+	if err != nil {
+		return err
+	}
+	show := &progress{bar: newProgress(stderr), out: w, rounds: s.Run.Rounds.Count, stop: func(error) {}}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	show.stop = stop
+	show.bar.Line(fmt.Sprintf("%s: %d clients, %d rounds, seed %d, %d workers, kernel %s", s.Name, s.Clients, s.Run.Rounds.Count, s.Run.Seed, o.workers, kernel.Name()))
+
+	r, err := scenario.Run(ctx, s, scenario.Options{Workers: o.workers, Observer: show})
+	show.bar.Stop()
+	if cause := context.Cause(ctx); err != nil && cause != nil && cause != context.Canceled {
+		err = cause // a result that could not be written, not the stop it led to
+	}
+	if err != nil {
+		return err
+	}
+	if err := checkpoint.WriteFile(filepath.Join(w.Dir(), "model.safetensors"), r.Model, map[string]string{
+		"run": s.Run.Name, "round": fmt.Sprint(s.Run.Rounds.Count), "architecture": s.Run.Task.Architecture.Name, "model_sha256": r.ModelSHA256,
+	}); err != nil {
+		return err
+	}
+	sum := results.Summary{
+		Name: s.Name, Clients: s.Clients, TestAccuracy: math.NaN(), TestLoss: math.NaN(),
+		Seconds: r.Seconds, BytesUp: r.BytesUp, BytesDown: r.BytesDown, ModelSHA256: r.ModelSHA256,
+		Seed: s.Run.Seed, Kernel: kernel.Name(), Workers: o.workers,
+	}
+	if f := r.Final(); f != nil {
+		sum.Rounds = f.Round
+		if f.Test != nil {
+			sum.TestAccuracy, sum.TestLoss = f.Test.Accuracy, f.Test.Loss
+		}
+	}
+	if sum, err = w.Finish(sum); err != nil {
+		return err
+	}
+	if err := sum.WriteTable(stdout); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "results       %s\n", w.Dir())
+	return err
+}
+
+type runOptions struct {
+	workers int
+	out     string
+	print   bool
+}
+
+// parseRun reads the scenario: defaults, file, environment, flags.
+func parseRun(args []string) (scenario.Scenario, runOptions, error) {
+	f := flag.NewFlagSet("run", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	var o runOptions
+	f.IntVar(&o.workers, "workers", runtime.GOMAXPROCS(0), "")
+	f.StringVar(&o.out, "out", "", "")
+	f.BoolVar(&o.print, "print", false, "")
+	seed := f.Uint64("seed", 0, "")
+	s := scenario.Default()
+	if err := config.Load(&s, config.Sources{Env: os.Environ(), Args: args, Flags: f, FileFlag: "scenario"}); err != nil {
+		return s, o, err
+	}
+	f.Visit(func(given *flag.Flag) {
+		if given.Name == "seed" {
+			s.Run.Seed = *seed
+		}
+	})
+	if f.NArg() > 0 {
+		return s, o, config.WithHint(config.Usagef("run takes flags only, got %q", f.Arg(0)), "name a scenario with -scenario FILE")
+	}
+	if o.workers < 1 || o.workers > 1024 {
+		return s, o, config.Usagef("-workers: got %d, want 1 to 1024", o.workers)
+	}
+	return s, o, nil
+}
+
+func newProgress(w io.Writer) *term.Progress {
+	if f, ok := w.(*os.File); ok {
+		return term.NewProgress(w, term.Detect(f))
+	}
+	return term.NewProgress(w, term.Options{})
+}
+
+// progress shows a run and writes its rounds down. The coordinator calls it.
+type progress struct {
+	bar    *term.Progress
+	out    *results.Writer
+	rounds int
+	stop   func(error)
+}
+
+func (p *progress) RoundStarted(round, attempt, cohort int) {
+	label := fmt.Sprintf("round %d/%d", round, p.rounds)
+	if attempt > 1 {
+		label += fmt.Sprintf(" (attempt %d)", attempt)
+	}
+	p.bar.Start(label, cohort)
+}
+
+func (p *progress) ReportAccepted(_, accepted, _ int) { p.bar.Set(accepted) }
+
+func (p *progress) RoundFinished(r coordinator.Record) {
+	if r.Void != "" {
+		p.bar.Line(fmt.Sprintf("round %d is void: %s", r.Round, r.Void))
+		return
+	}
+	row := results.Row{
+		Round: r.Round, Accuracy: math.NaN(), Loss: math.NaN(), TrainLoss: math.NaN(),
+		Accepted: r.Accepted, Rejected: r.Rejected, Discarded: r.Discarded, Dropped: r.Cohort - r.Accepted,
+		BytesUp: r.BytesUp, BytesDown: r.BytesDown, Seconds: r.Seconds,
+	}
+	if r.Test != nil {
+		row.Accuracy, row.Loss = r.Test.Accuracy, r.Test.Loss
+	}
+	if r.Train != nil {
+		row.TrainLoss = r.Train.Loss
+	}
+	p.bar.Line(fmt.Sprintf("round %2d  %s", r.Round, line(row, r)))
+	if err := p.out.AddRound(row); err != nil {
+		p.stop(err)
+	}
+}
+
+func line(row results.Row, r coordinator.Record) string {
+	s := fmt.Sprintf("accuracy %6.2f %%  loss %.4f  train loss %.4f  reports %d/%d  up %.2f MB  %.1f s",
+		100*row.Accuracy, row.Loss, row.TrainLoss, r.Accepted, r.Cohort, float64(r.BytesUp)/1e6, r.Seconds)
+	if r.Clamped > 0 {
+		s += fmt.Sprintf("  %d values clamped: raise update.range", r.Clamped)
+	}
+	return s
+}

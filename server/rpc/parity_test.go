@@ -1,0 +1,207 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	clientid "github.com/sotto-fl/sotto/client/identity"
+	"github.com/sotto-fl/sotto/client/participant"
+	client "github.com/sotto-fl/sotto/client/rpc"
+	"github.com/sotto-fl/sotto/model/checkpoint"
+	"github.com/sotto-fl/sotto/server/coordinator"
+	"github.com/sotto-fl/sotto/server/identity"
+	"github.com/sotto-fl/sotto/server/store"
+	"github.com/sotto-fl/sotto/simulations/scenario"
+)
+
+func smallScenario() scenario.Scenario {
+	s := scenario.Default()
+	s.Clients = 4
+	s.Run.Rounds.Count = 2
+	s.Run.Rounds.MinClients = 4
+	s.Run.Task.MaxSteps = 4
+	return s
+}
+
+// wire connects the clients of a scenario as a deployment does: invitations,
+// certificates, TCP on loopback.
+type wire struct {
+	t         *testing.T
+	authority *identity.Authority
+	listener  *breakable
+	once      sync.Once
+	server    *Server
+}
+
+func newWire(t *testing.T) *wire {
+	t.Helper()
+	dir := t.TempDir()
+	if err := identity.Init(t.Context(), dir, []string{"127.0.0.1"}); err != nil {
+		t.Fatal(err)
+	}
+	a, err := identity.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &wire{t: t, authority: a, listener: &breakable{Listener: l}}
+	t.Cleanup(func() {
+		now, cancel := context.WithCancel(context.Background())
+		cancel()
+		w.server.Shutdown(now)
+		a.Close()
+	})
+	return w
+}
+
+func (w *wire) connect(c *coordinator.Coordinator, name string) (participant.Server, error) {
+	w.once.Do(func() {
+		w.server = New(w.authority, OfCoordinator(c), Config{}, zerolog.New(io.Discard))
+		go w.server.Serve(w.listener)
+	})
+	inv, err := w.authority.Invite(w.t.Context(), name, w.listener.Addr().String(), time.Hour)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := clientid.ParseInvitation(inv.String())
+	if err != nil {
+		return nil, err
+	}
+	dir := w.t.TempDir()
+	if _, err := client.Join(w.t.Context(), parsed, dir); err != nil {
+		return nil, err
+	}
+	member, err := client.Dial(dir)
+	if err == nil {
+		w.t.Cleanup(func() { member.Close() })
+	}
+	return member, err
+}
+
+// The same scenario gives the same model, bit for bit, in one process and over
+// gRPC with a durable store.
+func TestSameModelOverTheWire(t *testing.T) {
+	local, err := scenario.Run(t.Context(), smallScenario(), scenario.Options{Workers: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	st, err := store.Open(t.Context(), dir, local.Model.Layout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	remote, err := scenario.Run(t.Context(), smallScenario(), scenario.Options{Workers: 1, Store: st, Connect: newWire(t).connect})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if remote.ModelSHA256 != local.ModelSHA256 {
+		t.Errorf("over the wire %s, in process %s", remote.ModelSHA256, local.ModelSHA256)
+	}
+	if remote.BytesUp != local.BytesUp || remote.BytesUp == 0 {
+		t.Errorf("bytes up: %d over the wire, %d in process", remote.BytesUp, local.BytesUp)
+	}
+	m, _, err := checkpoint.ReadFile(st.Checkpoint(2), local.Model.Layout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.SHA256() != local.Model.SHA256() {
+		t.Error("the checkpoint file holds another model")
+	}
+	if got, err := st.Latest(t.Context()); err != nil || got.Round != 2 || len(got.History) != 2 {
+		t.Errorf("stored: %+v, %v", got, err)
+	}
+}
+
+// cutting cuts every connection once in each round, while reports come in.
+type cutting struct {
+	w    *wire
+	cuts *atomic.Int32
+}
+
+func (c cutting) RoundStarted(int, int, int) {}
+func (c cutting) ReportAccepted(_, accepted, _ int) {
+	if accepted == 2 {
+		c.cuts.Add(1)
+		go c.w.listener.cut()
+	}
+}
+func (c cutting) RoundFinished(coordinator.Record) {}
+
+// Connections that break in the middle of rounds change nothing about the model.
+func TestSameModelThroughBrokenConnections(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for backoff")
+	}
+	s := smallScenario()
+	s.Run.Rounds.Grace = time.Minute // who lost its connection is waited for
+	local, err := scenario.Run(t.Context(), s, scenario.Options{Workers: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWire(t)
+	var cuts atomic.Int32
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	remote, err := scenario.Run(ctx, s, scenario.Options{Workers: 2, Connect: w.connect, Observer: cutting{w, &cuts}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if remote.ModelSHA256 != local.ModelSHA256 {
+		t.Errorf("with %d cuts %s, in process %s", cuts.Load(), remote.ModelSHA256, local.ModelSHA256)
+	}
+	if cuts.Load() < 2 {
+		t.Errorf("connections were cut %d times, want once a round", cuts.Load())
+	}
+}
+
+// A server killed between two rounds continues from its store to the same model.
+func TestSameModelAfterRestart(t *testing.T) {
+	local, err := scenario.Run(t.Context(), smallScenario(), scenario.Options{Workers: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	open := func() *store.Store {
+		st, err := store.Open(t.Context(), dir, local.Model.Layout)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st
+	}
+	st := open()
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := scenario.Run(ctx, smallScenario(), scenario.Options{Workers: 2, Store: st, Observer: stopAfter{cancel}}); !errors.Is(err, context.Canceled) {
+		t.Fatalf("stopped run: %v", err)
+	}
+	st.Close()
+	st = open()
+	defer st.Close()
+	if got, err := st.Latest(t.Context()); err != nil || got.Round != 1 {
+		t.Fatalf("stored: %+v, %v", got, err)
+	}
+	resumed, err := scenario.Run(t.Context(), smallScenario(), scenario.Options{Workers: 2, Store: st})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resumed.ModelSHA256 != local.ModelSHA256 {
+		t.Errorf("resumed %s, uninterrupted %s", resumed.ModelSHA256, local.ModelSHA256)
+	}
+}
+
+type stopAfter struct{ cancel context.CancelFunc }
+
+func (stopAfter) RoundStarted(int, int, int)         {}
+func (stopAfter) ReportAccepted(int, int, int)       {}
+func (s stopAfter) RoundFinished(coordinator.Record) { s.cancel() }

@@ -141,7 +141,8 @@ type ticks float64
 func (t ticks) Ticks(least, most float64) []plot.Tick {
 	var out []plot.Tick
 	digits := max(0, -int(math.Floor(math.Log10(float64(t)))))
-	for i := math.Ceil(least/float64(t) - 1e-9); i*float64(t) <= most+1e-9*float64(t); i++ {
+	first := math.Ceil(least/float64(t)-1e-9) + 0 // + 0: not the negative zero
+	for i := first; i*float64(t) <= most+1e-9*float64(t); i++ {
 		v := i * float64(t)
 		label := strconv.FormatFloat(v, 'f', digits, 64)
 		if math.Abs(v) >= 1e6 {
@@ -152,9 +153,14 @@ func (t ticks) Ticks(least, most float64) []plot.Tick {
 	return out
 }
 
-// fit ends the vertical axis on a mark at both ends, not above most.
+// fit ends the vertical axis on a mark at both ends, within [0, most]. A flat line
+// gets room above and below.
 func fit(a *plot.Axis, most float64) {
-	step := steps(a.Min, a.Max, 5, 1e-6)
+	if room := max(1, math.Abs(a.Max)); a.Max-a.Min < 1e-6*room {
+		a.Min, a.Max = a.Min-room, a.Max+room
+	}
+	a.Min, a.Max = max(a.Min, 0), min(a.Max, most)
+	step := steps(a.Min, a.Max, 5, 0)
 	a.Min = math.Floor(a.Min/step+1e-9) * step
 	a.Max = min(math.Ceil(a.Max/step-1e-9)*step, most)
 	a.Tick.Marker = ticks(step)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -17,6 +18,8 @@ import (
 // called again with the same invitation and dir. Refusals: ErrInvitationUnknown,
 // ErrInvitationUsed, ErrInvitationExpired, ErrNameTaken, identity.ErrJoined.
 func Join(ctx context.Context, inv identity.Invitation, dir string) (*identity.Identity, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	ca, err := identity.FetchAuthority(ctx, inv)
 	if err != nil {
 		return nil, err

@@ -168,6 +168,9 @@ func TestSameModelThroughBrokenConnections(t *testing.T) {
 
 // A server killed between two rounds continues from its store to the same model.
 func TestSameModelAfterRestart(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains")
+	}
 	local, err := scenario.Run(t.Context(), smallScenario(), scenario.Options{Workers: 2})
 	if err != nil {
 		t.Fatal(err)

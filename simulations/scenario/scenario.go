@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/sotto-fl/sotto/internal/config"
+	"github.com/sotto-fl/sotto/internal/seed"
 	"github.com/sotto-fl/sotto/model/dataset"
 	"github.com/sotto-fl/sotto/model/train"
 	"github.com/sotto-fl/sotto/server/coordinator"
@@ -28,8 +29,10 @@ type Scenario struct {
 
 // Data names the pooled data.
 type Data struct {
-	Set  string `yaml:"set" doc:"'mnist' (built in) or 'files'"`
-	Path string `yaml:"path" doc:"for 'files': a folder with train and test data: IDX files, CIFAR-10 binary batches, or train/ and test/ folders of images"`
+	Set   string `yaml:"set" doc:"'mnist' (built in) or 'files'"`
+	Train int    `yaml:"train" doc:"use only that many training images, drawn by the seed; 0 for all"`
+	Test  int    `yaml:"test" doc:"use only that many test images, drawn by the seed; 0 for all"`
+	Path  string `yaml:"path" doc:"for 'files': a folder with train and test data: IDX files, CIFAR-10 binary batches, or train/ and test/ folders of images"`
 }
 
 // Partition says how the training data is dealt out.
@@ -74,6 +77,9 @@ func (s Scenario) Validate() error {
 	default:
 		bad("data.set: got %q, want mnist or files", s.Data.Set)
 	}
+	if s.Data.Train < 0 || s.Data.Test < 0 {
+		bad("data: train is %d and test is %d, want 0 (all) or more", s.Data.Train, s.Data.Test)
+	}
 	switch p := s.Partition; p.Kind {
 	case "iid":
 	case "dirichlet":
@@ -104,9 +110,22 @@ func (s Scenario) Validate() error {
 // they reach the evaluator only.
 func (d Data) open(task train.Config) (training, test *dataset.Set, err error) {
 	if d.Set == "mnist" {
-		return mnist.Load()
+		training, test, err = mnist.Load()
+	} else {
+		training, test, err = openFiles(d.Path, task)
 	}
-	return openFiles(d.Path, task)
+	if err != nil {
+		return nil, nil, err
+	}
+	return draw(training, d.Train, task.Seed, "data/train"), draw(test, d.Test, task.Seed, "data/test"), nil
+}
+
+// draw takes n examples at random, or all.
+func draw(s *dataset.Set, n int, root uint64, purpose string) *dataset.Set {
+	if n == 0 || n >= s.Len() {
+		return s
+	}
+	return s.Subset(seed.New(root, purpose, 0, "").Perm(s.Len())[:n])
 }
 
 func (p Partition) deal(s *dataset.Set, clients int, rng *rand.Rand) ([][]int, error) {

@@ -1,0 +1,114 @@
+package scenario
+
+import (
+	"strings"
+	"testing"
+)
+
+// small is a federation that trains in well under a second.
+func small() Scenario {
+	s := Default()
+	s.Clients, s.Data.Train, s.Data.Test, s.Partition.Least = 5, 1000, 200, 20
+	s.Run.Rounds.Count, s.Run.Rounds.MinClients = 3, 5
+	s.Run.Task.ValidationFraction = 0.1
+	return s
+}
+
+func run(t *testing.T, s Scenario, workers int) *Result {
+	t.Helper()
+	r, err := Run(t.Context(), s, Options{Workers: workers})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// Same seed, same model: bit for bit, whatever the number of workers, with
+// clients lost in some rounds and not in others.
+func TestSameSeedSameModel(t *testing.T) {
+	for name, change := range map[string]func(*Scenario){
+		"all report": func(*Scenario) {},
+		"dropouts":   func(s *Scenario) { s.Faults.Dropout = 0.3 },
+		"sampled":    func(s *Scenario) { s.Run.Rounds.Cohort = 4 },
+		"uniform":    func(s *Scenario) { s.Run.Weights = "uniform" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := small()
+			change(&s)
+			want := run(t, s, 1)
+			for _, workers := range []int{2, 8} {
+				if got := run(t, s, workers); got.ModelSHA256 != want.ModelSHA256 {
+					t.Errorf("%d workers give model %s, 1 gives %s", workers, got.ModelSHA256, want.ModelSHA256)
+				}
+			}
+			s.Run.Seed++
+			if other := run(t, s, 2); other.ModelSHA256 == want.ModelSHA256 {
+				t.Error("another seed gives the same model")
+			}
+		})
+	}
+}
+
+func TestTrainingLearns(t *testing.T) {
+	s := small()
+	s.Data.Train, s.Run.Rounds.Count, s.Run.Task.Epochs = 3000, 4, 1
+	r := run(t, s, 2)
+	final := r.Final()
+	if final == nil || final.Test.Accuracy < 0.85 {
+		t.Fatalf("final round is %+v, want an accuracy of at least 0.85", final)
+	}
+	if final.Train == nil || final.Validation == nil || final.Train.Loss > r.Records[0].Train.Loss {
+		t.Errorf("training loss did not fall: %+v then %+v", r.Records[0].Train, final.Train)
+	}
+	if final.Accepted != 5 || final.Rejected != 0 || final.Discarded != 0 || final.Clamped != 0 {
+		t.Errorf("final round counts %+v", final)
+	}
+}
+
+// Dropouts cost reports, never the run; and a round that too few survive is void
+// and tried again.
+func TestDropouts(t *testing.T) {
+	s := small()
+	s.Faults.Dropout = 0.3
+	s.Run.Rounds.Count = 6
+	r := run(t, s, 2)
+	lost := 0
+	for _, rec := range r.Records {
+		lost += rec.Cohort - rec.Accepted
+	}
+	if r.Final().Round != 6 || lost == 0 {
+		t.Fatalf("%d rounds with %d reports lost, want 6 rounds and some lost", r.Final().Round, lost)
+	}
+}
+
+func TestValidateNamesEveryField(t *testing.T) {
+	for want, change := range map[string]func(*Scenario){
+		"clients:":                  func(s *Scenario) { s.Clients = 0 },
+		"data.set:":                 func(s *Scenario) { s.Data.Set = "imagenet" },
+		"data.path:":                func(s *Scenario) { s.Data = Data{Set: "files"} },
+		"partition.alpha:":          func(s *Scenario) { s.Partition.Alpha = -1 },
+		"partition.kind:":           func(s *Scenario) { s.Partition.Kind = "odd" },
+		"faults.dropout:":           func(s *Scenario) { s.Faults.Dropout = 1 },
+		"run.rounds.min_clients:":   func(s *Scenario) { s.Run.Rounds.MinClients = 4 },
+		"run.rounds.min_reports:":   func(s *Scenario) { s.Run.Rounds.MinReports = 2 },
+		"run.encryption:":           func(s *Scenario) { s.Run.Encryption = "" },
+		"run.privacy:":              func(s *Scenario) { s.Run.Privacy = "some" },
+		"run.task.optimizer.lr:":    func(s *Scenario) { s.Run.Task.Optimizer.LR = 0 },
+		"run.task.batch:":           func(s *Scenario) { s.Run.Task.Batch = 0 },
+		"run.task.classes:":         func(s *Scenario) { s.Run.Task.Classes = s.Run.Task.Classes[:3] },
+		"run.task.architecture:":    func(s *Scenario) { s.Run.Task.Architecture.Name = "resnet-9000" },
+		"run.update.bits":           func(s *Scenario) { s.Run.Update.Bits = 99 },
+		"run.server_optimizer.name": func(s *Scenario) { s.Run.Server.Name = "magic" },
+		"run.schedule.kind:":        func(s *Scenario) { s.Run.Schedule.Kind = "odd" },
+	} {
+		s := small()
+		change(&s)
+		err := s.Validate()
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want a problem at %s", err, want)
+		}
+	}
+	if err := small().Validate(); err != nil {
+		t.Errorf("the unchanged scenario: %v", err)
+	}
+}

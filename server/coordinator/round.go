@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -204,6 +205,9 @@ func (c *Coordinator) finish(ctx context.Context, a *attempt, set []string, void
 		if c.evaluator != nil {
 			if rec.Test, err = c.evaluator.Evaluate(ctx, params); err != nil {
 				return rec, fmt.Errorf("evaluate round %d: %w", a.round, err)
+			}
+			if m := rec.Test; m != nil && (math.IsNaN(m.Loss) || math.IsInf(m.Loss, 0)) {
+				rec.Test, rec.MetricsError = nil, "the loss on the test set is not finite: lower the learning rate"
 			}
 		}
 	}

@@ -61,10 +61,12 @@ func outcome(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, coordinator.ErrFinished), errors.Is(err, coordinator.ErrHalted):
+		// Over the wire a halted run is worth waiting for: its operator may start
+		// it again. Here nobody will.
 		return fmt.Errorf("%w: %w", participant.ErrFinished, err)
-	case errors.Is(err, coordinator.ErrStale), errors.Is(err, round.ErrClosed):
+	case errors.Is(err, coordinator.ErrStale), errors.Is(err, round.ErrClosed), errors.Is(err, round.ErrDuplicate), errors.Is(err, round.ErrNotSelected):
 		return fmt.Errorf("%w: %w", participant.ErrClosed, err)
-	case errors.Is(err, coordinator.ErrMalformed), errors.Is(err, round.ErrDuplicate), errors.Is(err, round.ErrNotSelected):
+	case errors.Is(err, coordinator.ErrMalformed):
 		return fmt.Errorf("%w: %w", participant.ErrRefused, err)
 	}
 	return err

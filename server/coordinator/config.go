@@ -105,6 +105,7 @@ func (c Config) Validate() error {
 		config.At("update", c.Update.Validate()),
 		config.At("server_optimizer", c.Server.Validate()),
 		config.At("schedule", c.Schedule.Validate()),
+		config.At("early_stopping", c.EarlyStop.Validate()),
 		config.At("task", c.Task.Validate()),
 	)...)
 }

@@ -22,7 +22,6 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/sotto-fl/sotto/aggregation"
 	"github.com/sotto-fl/sotto/aggregation/serveropt"
 	"github.com/sotto-fl/sotto/model"
 	"github.com/sotto-fl/sotto/server/round"
@@ -36,7 +35,8 @@ type Coordinator struct {
 	task      []byte
 	taskHash  [32]byte
 	layout    model.Layout
-	fields    int // values in one report: parameters, then counters
+	meaning   meaning // of the integers in a report
+	carrier   carrier // of those integers
 	store     Store
 	evaluator Evaluator
 	observer  Observer
@@ -83,8 +83,9 @@ func New(ctx context.Context, cfg Config, store Store, o Options) (*Coordinator,
 	}
 	c := &Coordinator{
 		cfg: cfg, hash: hash, task: task, taskHash: sha256.Sum256(task),
-		layout: layout, fields: layout.Size() + cfg.Update.MetricsLen(),
-		store: store, evaluator: o.Evaluator, observer: o.Observer,
+		layout: layout, meaning: weighted{codec: cfg.Update, params: layout.Size()},
+		carrier: plain{bits: cfg.Update.Bits, fields: layout.Size() + cfg.Update.MetricsLen()},
+		store:   store, evaluator: o.Evaluator, observer: o.Observer,
 		opt: opt, sessions: map[string]*Session{}, changed: make(chan struct{}),
 	}
 	if c.state, err = c.load(ctx, o.Initial); err != nil {
@@ -139,7 +140,7 @@ func (c *Coordinator) notify() {
 }
 
 // BodySize is the exact number of bytes in the body of a report.
-func (c *Coordinator) BodySize() int { return aggregation.PackedLen(c.fields, c.cfg.Update.Bits) }
+func (c *Coordinator) BodySize() int { return c.carrier.bodySize() }
 
 // Layout describes the parameters of the run's model.
 func (c *Coordinator) Layout() model.Layout { return c.layout }
@@ -255,7 +256,7 @@ type attempt struct {
 	machine        *round.Machine
 	cohort         map[string]float64 // client -> weight
 	lr             float64
-	sum            *aggregation.Sum
+	sum            sum
 	accepted       map[string]bool
 	bytesUp        int64
 	bytesDown      int64

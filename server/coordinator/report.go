@@ -2,10 +2,8 @@ package coordinator
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 
-	"github.com/sotto-fl/sotto/aggregation"
 	"github.com/sotto-fl/sotto/server/round"
 )
 
@@ -14,7 +12,7 @@ import (
 // again is answered with Repeated. Errors: ErrStale, ErrMalformed and the
 // sentinels of server/round.
 func (c *Coordinator) Report(_ context.Context, client string, r Report) (Receipt, error) {
-	values, digest, err := c.check(client, r)
+	checked, err := c.carrier.check(client, r.Body)
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -26,16 +24,19 @@ func (c *Coordinator) Report(_ context.Context, client string, r Report) (Receip
 		c.step(a, round.Refused{Client: client, Reason: err})
 		return Receipt{}, err
 	}
-	for _, f := range c.step(a, round.Offer{Client: client, Digest: digest}) {
+	for _, f := range c.step(a, round.Offer{Client: client, Digest: checked.digest}) {
 		switch f := f.(type) {
 		case round.Accept:
-			if err := a.sum.Add(values); err != nil {
+			if err := a.sum.add(checked); err != nil {
+				// The machine counts the report: the attempt cannot go on without it.
+				a.void = fmt.Errorf("a report could not be added: %w", err)
+				c.notify()
 				return Receipt{}, fmt.Errorf("add the report of %s: %w", client, err)
 			}
 			a.accepted[client] = true
 			a.bytesUp += int64(len(r.Body))
 			if c.observer != nil {
-				c.observer.ReportAccepted(a.round, a.sum.Count(), len(a.cohort))
+				c.observer.ReportAccepted(a.round, len(a.accepted), len(a.cohort))
 			}
 			return Receipt{}, nil
 		case round.Repeat:
@@ -45,16 +46,4 @@ func (c *Coordinator) Report(_ context.Context, client string, r Report) (Receip
 		}
 	}
 	return Receipt{}, fmt.Errorf("report of %s for round %d was neither accepted nor refused", client, r.Round)
-}
-
-// check decodes a body. It touches no state.
-func (c *Coordinator) check(client string, r Report) ([]int32, [32]byte, error) {
-	if len(r.Body) != c.BodySize() {
-		return nil, [32]byte{}, fmt.Errorf("report of %s has %d bytes, want %d: %w", client, len(r.Body), c.BodySize(), ErrMalformed)
-	}
-	values := make([]int32, c.fields)
-	if err := aggregation.Unpack(values, r.Body, c.cfg.Update.Bits); err != nil {
-		return nil, [32]byte{}, fmt.Errorf("report of %s: %w: %w", client, ErrMalformed, err)
-	}
-	return values, sha256.Sum256(r.Body), nil
 }

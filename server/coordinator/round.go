@@ -11,7 +11,6 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/sotto-fl/sotto/aggregation"
 	"github.com/sotto-fl/sotto/internal/seed"
 	"github.com/sotto-fl/sotto/server/round"
 )
@@ -61,7 +60,7 @@ func (c *Coordinator) plan(ctx context.Context) (*attempt, error) {
 	a := &attempt{
 		round: number, attempt: try, machine: m, started: started,
 		cohort: weights(cohort, c.cfg.Weights), accepted: map[string]bool{},
-		sum: aggregation.NewSum(c.fields),
+		sum: c.carrier.newSum(),
 		lr:  c.cfg.Schedule.Rate(c.cfg.Task.Optimizer.LR, number-1, c.cfg.Rounds.Count, c.validationLosses()),
 	}
 	c.open = a
@@ -197,7 +196,7 @@ func (c *Coordinator) finish(ctx context.Context, a *attempt, set []string, void
 	if void != nil {
 		rec.Void = void.Error()
 	} else {
-		params, err := c.advance(a, set, old.Params, &rec)
+		params, err := c.advance(ctx, a, set, old.Params, &rec)
 		if err != nil {
 			return rec, err
 		}
@@ -225,35 +224,29 @@ func (c *Coordinator) finish(ctx context.Context, a *attempt, set []string, void
 	return rec, nil
 }
 
-// advance opens the sum: it applies the mean update to a copy of params and reads
-// the summed counters into rec.
-func (c *Coordinator) advance(a *attempt, set []string, params []float32, rec *Record) ([]float32, error) {
-	values := a.sum.Values()
-	total := 0.0
-	for _, name := range set { // sorted, so the float sum is always the same
-		total += a.cohort[name]
-	}
-	mean := make([]float64, len(params))
-	if err := c.cfg.Update.Dequantize(mean, values[:len(params)], total); err != nil {
+// advance opens the sum and applies what it means to a copy of params.
+func (c *Coordinator) advance(ctx context.Context, a *attempt, set []string, params []float32, rec *Record) ([]float32, error) {
+	values, err := a.sum.open(ctx, set)
+	if err != nil {
 		return nil, fmt.Errorf("open the sum of round %d: %w", a.round, err)
 	}
-	// A client that sends nonsense in place of its metrics spoils the round's
-	// figures, not its model.
-	if m, err := c.cfg.Update.DecodeMetrics(values[len(params):]); err != nil {
-		rec.MetricsError = err.Error()
-	} else {
-		rec.Examples, rec.Clamped = m.Examples, m.Clamped
-		rec.Train = metric(m.TrainLoss, m.TrainCorrect, m.TrainExamples)
-		rec.Validation = metric(m.ValLoss, m.ValCorrect, m.ValExamples)
+	mean, err := c.meaning.read(values, a.shares(set), rec)
+	if err != nil {
+		return nil, fmt.Errorf("read the sum of round %d: %w", a.round, err)
 	}
 	next := slices.Clone(params)
-	c.opt.Apply(next, mean)
+	if err := c.opt.Apply(next, mean); err != nil {
+		return nil, fmt.Errorf("apply the update of round %d: %w", a.round, err)
+	}
 	return next, nil
 }
 
-func metric(loss float64, correct, n uint64) *Metric {
-	if n == 0 {
-		return nil
+// shares are the weights of the clients in set, in its order, which is sorted: a
+// float sum over them is always the same.
+func (a *attempt) shares(set []string) []float64 {
+	w := make([]float64, len(set))
+	for i, name := range set {
+		w[i] = a.cohort[name]
 	}
-	return &Metric{Loss: loss / float64(n), Accuracy: float64(correct) / float64(n), Examples: int(n)}
+	return w
 }

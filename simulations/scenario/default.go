@@ -26,7 +26,7 @@ func Default() Scenario {
 		Run: coordinator.Config{
 			Name: "mnist-10", Seed: 1, Encryption: "none", Privacy: "none",
 			Rounds: coordinator.Rounds{
-				Count: 12, MinClients: 10, MinReports: coordinator.DefaultMinReports,
+				Count: 12, MinReports: coordinator.DefaultMinReports,
 				// A simulated round ends when everyone has reported or is lost; the
 				// clock never decides, or the result would depend on the machine.
 				Deadline: 24 * time.Hour, Gather: 24 * time.Hour, MaxVoid: 3,

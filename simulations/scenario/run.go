@@ -12,6 +12,7 @@ import (
 	"github.com/sotto-fl/sotto/client/participant"
 	"github.com/sotto-fl/sotto/internal/seed"
 	"github.com/sotto-fl/sotto/model"
+	"github.com/sotto-fl/sotto/model/checkpoint"
 	"github.com/sotto-fl/sotto/server/coordinator"
 )
 
@@ -53,6 +54,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	if err := errors.Join(s.Run.Complete(), s.Validate()); err != nil {
 		return nil, err
 	}
+	s.Run.Rounds.MinClients = s.Clients
 	if o.Workers < 1 {
 		return nil, fmt.Errorf("workers: got %d, want at least 1", o.Workers)
 	}
@@ -68,8 +70,12 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	if store == nil {
 		store = &memory{}
 	}
+	initial, err := s.initial()
+	if err != nil {
+		return nil, err
+	}
 	c, err := coordinator.New(ctx, s.Run, store, coordinator.Options{
-		Evaluator: newEvaluator(pool, data.test), Observer: o.Observer,
+		Evaluator: newEvaluator(pool, data.test), Observer: o.Observer, Initial: initial,
 	})
 	if err != nil {
 		return nil, err
@@ -109,6 +115,22 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 }
 
 func clientName(i int) string { return fmt.Sprintf("client-%04d", i+1) }
+
+// initial reads the checkpoint to start from; nil without one.
+func (s Scenario) initial() ([]float32, error) {
+	if s.Initial == "" {
+		return nil, nil
+	}
+	layout, err := s.Run.Task.Architecture.Layout()
+	if err != nil {
+		return nil, err
+	}
+	m, _, err := checkpoint.ReadFile(s.Initial, layout)
+	if err != nil {
+		return nil, err
+	}
+	return m.Params, nil
+}
 
 // load reads the data and deals it out to the owners.
 func (s Scenario) load() (*federation, error) {

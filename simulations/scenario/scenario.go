@@ -20,10 +20,11 @@ import (
 // Scenario is one simulated federation.
 type Scenario struct {
 	Name      string             `yaml:"name" doc:"name of the scenario; part of the name of its folder of results"`
-	Clients   int                `yaml:"clients" doc:"how many data holders take part"`
+	Clients   int                `yaml:"clients" doc:"how many data holders take part; a round waits for all of them, so run.rounds.min_clients stays 0"`
 	Data      Data               `yaml:"data" doc:"what they hold together"`
 	Partition Partition          `yaml:"partition" doc:"who holds what"`
 	Faults    Faults             `yaml:"faults" doc:"what goes wrong on purpose"`
+	Initial   string             `yaml:"initial" doc:"safetensors checkpoint to start from; empty for fresh weights"`
 	Run       coordinator.Config `yaml:"run" doc:"the run itself, as in a server's configuration"`
 }
 
@@ -62,9 +63,6 @@ func (s Scenario) Validate() error {
 	if s.Name == "" {
 		bad("name: must not be empty")
 	}
-	if s.Clients < 1 {
-		bad("clients: got %d, want at least 1", s.Clients)
-	}
 	switch s.Data.Set {
 	case "mnist":
 		if s.Data.Path != "" {
@@ -100,9 +98,13 @@ func (s Scenario) Validate() error {
 	if !(s.Faults.Dropout >= 0 && s.Faults.Dropout < 1) {
 		bad("faults.dropout: got %g, want 0 to less than 1", s.Faults.Dropout)
 	}
-	if s.Run.Rounds.MinClients != s.Clients {
-		bad("run.rounds.min_clients: got %d, want clients (%d): a simulated round waits for everyone, else it would depend on timing", s.Run.Rounds.MinClients, s.Clients)
+	if n := s.Run.Rounds.MinClients; n != 0 && n != s.Clients {
+		bad("run.rounds.min_clients: got %d, want 0 or clients (%d): a simulated round waits for everyone, else it would depend on timing", n, s.Clients)
 	}
+	if s.Clients < s.Run.Rounds.MinReports {
+		bad("clients: got %d, want at least run.rounds.min_reports (%d)", s.Clients, s.Run.Rounds.MinReports)
+	}
+	s.Run.Rounds.MinClients = max(s.Clients, s.Run.Rounds.MinReports) // reported above
 	return errors.Join(append(problems, config.At("run", s.Run.Validate()))...)
 }
 

@@ -1,15 +1,18 @@
 package scenario
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/sotto-fl/sotto/model/checkpoint"
 )
 
 // small is a federation that trains in well under a second.
 func small() Scenario {
 	s := Default()
 	s.Clients, s.Data.Train, s.Data.Test, s.Partition.Least = 5, 1000, 200, 20
-	s.Run.Rounds.Count, s.Run.Rounds.MinClients = 3, 5
+	s.Run.Rounds.Count = 3
 	s.Run.Task.ValidationFraction = 0.1
 	return s
 }
@@ -110,5 +113,38 @@ func TestValidateNamesEveryField(t *testing.T) {
 	}
 	if err := small().Validate(); err != nil {
 		t.Errorf("the unchanged scenario: %v", err)
+	}
+}
+
+// Another number of clients needs no second change: rounds wait for all of them.
+func TestClientsAlone(t *testing.T) {
+	s := Default()
+	s.Clients, s.Data.Train, s.Data.Test, s.Partition.Least, s.Run.Rounds.Count = 4, 400, 100, 10, 1
+	if r := run(t, s, 2); r.Final().Cohort != 4 {
+		t.Errorf("a round asked %d clients, want all 4", r.Final().Cohort)
+	}
+	s.Clients = 2
+	if err := s.Validate(); err == nil || err.Error() != "clients: got 2, want at least run.rounds.min_reports (3)" {
+		t.Errorf("two clients: got %v", err)
+	}
+}
+
+// A run can start from a checkpoint: with no learning to speak of it stays there.
+func TestStartsFromACheckpoint(t *testing.T) {
+	s := small()
+	first := run(t, s, 2)
+	path := filepath.Join(t.TempDir(), "model.safetensors")
+	if err := checkpoint.WriteFile(path, first.Model, nil); err != nil {
+		t.Fatal(err)
+	}
+	s.Initial = path
+	s.Run.Task.Optimizer.LR = 1e-9
+	second := run(t, s, 2)
+	if a, b := first.Final().Test.Accuracy, second.Records[0].Test.Accuracy; a != b {
+		t.Errorf("accuracy is %g after starting from a model of %g", b, a)
+	}
+	s.Run.Task.Architecture.Name = "dp-cnn"
+	if _, err := Run(t.Context(), s, Options{Workers: 1}); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("a checkpoint of another architecture: got %v, want a refusal that names the file", err)
 	}
 }

@@ -6,7 +6,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -43,6 +45,9 @@ func check(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	}
 	if *path == "" {
 		c, err := load(*dir, nil)
+		if _, absent := os.Stat(filepath.Join(*dir, configFile)); err != nil && absent == nil {
+			return err
+		}
 		if err != nil {
 			return config.WithHint(config.Usagef("check needs the folder of your images"), "client check -data FOLDER")
 		}
@@ -144,10 +149,18 @@ func measure(ctx context.Context, w io.Writer, set *dataset.Set, task train.Conf
 	seconds := float64(set.Len()) * task.Epochs / rate
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
-	fmt.Fprintf(w, "one round of %s, %g epochs: about %.0f s on this machine (%.0f images/s, kernel %s)\n", task.Architecture.Name, task.Epochs, seconds, rate, kernel.Name())
+	fmt.Fprintf(w, "one round of %s, %g epochs: about %s s on this machine (%.0f images/s, kernel %s)\n", task.Architecture.Name, task.Epochs, rough(seconds), rate, kernel.Name())
 	fmt.Fprintf(w, "memory: about %d MB; download %.1f MB and upload about %.1f MB a round\n", mem.Sys>>20, 4*float64(len(delta))/1e6, 2*float64(len(delta))/1e6)
-	_, err = fmt.Fprintf(w, "energy: about %.0f J a round, assuming %d W for the one core in use; nothing was metered\n", seconds*wattsPerCore, wattsPerCore)
+	_, err = fmt.Fprintf(w, "energy: about %s J a round, assuming %d W for the one core in use; nothing was metered\n", rough(seconds*wattsPerCore), wattsPerCore)
 	return err
+}
+
+// rough writes two digits of a small figure and the whole part of a large one.
+func rough(x float64) string {
+	if x >= 10 {
+		return strconv.FormatFloat(x, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(x, 'g', 2, 64)
 }
 
 // reach says whether the server can be reached: of an invitation, or of the
@@ -161,7 +174,7 @@ func reach(ctx context.Context, w io.Writer, dir, invitation string) error {
 			return &config.UsageError{Err: err}
 		}
 		if _, err := identity.FetchAuthority(ctx, inv); err != nil {
-			return err
+			return explain(err, inv.Address)
 		}
 		_, err = fmt.Fprintf(w, "server %s: reached, and it is the one that made the invitation\n", inv.Address)
 		return err
@@ -174,8 +187,14 @@ func reach(ctx context.Context, w io.Writer, dir, invitation string) error {
 	if err != nil {
 		return err
 	}
+	// gRPC keeps the text of a failed connection only: a plain one has the reason.
+	plain, err := new(net.Dialer).DialContext(ctx, "tcp", id.Address)
+	if err != nil {
+		return explain(err, id.Address)
+	}
+	plain.Close()
 	if err := rpc.Reach(ctx, id); err != nil {
-		return err
+		return explain(err, id.Address)
 	}
 	_, err = fmt.Fprintf(w, "server %s: reached as %s\n", id.Address, id.Name)
 	return err

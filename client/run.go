@@ -6,9 +6,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -48,7 +50,7 @@ func join(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		return err
 	}
 	if _, err := os.Stat(path); err != nil {
-		return config.WithHint(fmt.Errorf("data: %w", err), "give the folder of your images with -data")
+		return missing("-data", *data, err)
 	}
 	inv, err := identity.ParseInvitation(texts[0])
 	if err != nil {
@@ -57,20 +59,40 @@ func join(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	id, err := rpc.Join(ctx, inv, *dir)
-	if err != nil {
-		return err
+	if errors.Is(err, identity.ErrJoined) {
+		// A join that was cut off after the certificate left no configuration.
+		if _, missing := os.Stat(filepath.Join(*dir, configFile)); errors.Is(missing, fs.ErrNotExist) {
+			id, err = identity.Load(*dir)
+		}
 	}
-	c := defaultConfig()
-	c.Data = path
-	out, err := os.OpenFile(filepath.Join(*dir, configFile), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return err
+		return explain(err, inv.Address)
 	}
-	if err := errors.Join(config.WriteYAML(out, c, "Configuration of a Sotto client. It is yours: no server can change it."), out.Close()); err != nil {
+	if err := writeConfig(*dir, path); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(stdout, "joined %s as %s, certificate until %s\nnext: client run -dir %s\n", id.Address, id.Name, id.NotAfter().Format(time.DateOnly), *dir)
 	return err
+}
+
+// writeConfig writes client.yaml whole or not at all.
+func writeConfig(dir, data string) error {
+	c := defaultConfig()
+	c.Data = data
+	path := filepath.Join(dir, configFile)
+	out, err := os.CreateTemp(dir, "."+configFile+"-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(out.Name()) // gone already if all went well
+	err = errors.Join(config.WriteYAML(out, c, "Configuration of a Sotto client. It is yours: no server can change it."), out.Close())
+	if err == nil {
+		err = os.Rename(out.Name(), path)
+	}
+	if err != nil {
+		return config.WithHint(fmt.Errorf("write %s: %w", path, err), "the client has joined; cure the cause and give the same command again")
+	}
+	return nil
 }
 
 func usageOf(err error) error {
@@ -80,16 +102,32 @@ func usageOf(err error) error {
 	return &config.UsageError{Err: err}
 }
 
-// take is the command run.
-func take(ctx context.Context, args []string, _, stderr io.Writer) error {
-	dir, rest := defaultDir, []string(nil)
+// splitDir takes -dir out of args, so that everything else can be a key of the
+// configuration.
+func splitDir(args []string) (dir string, rest []string, err error) {
+	dir = defaultDir
 	for i := 0; i < len(args); i++ {
-		if (args[i] == "-dir" || args[i] == "--dir") && i+1 < len(args) {
-			i++
-			dir = args[i]
+		name, value, given := strings.Cut(args[i], "=")
+		if name != "-dir" && name != "--dir" {
+			rest = append(rest, args[i])
 			continue
 		}
-		rest = append(rest, args[i])
+		if !given {
+			if i++; i == len(args) {
+				return "", nil, config.Usagef("-dir needs a folder")
+			}
+			value = args[i]
+		}
+		dir = value
+	}
+	return dir, rest, nil
+}
+
+// take is the command run.
+func take(ctx context.Context, args []string, _, stderr io.Writer) error {
+	dir, rest, err := splitDir(args)
+	if err != nil {
+		return err
 	}
 	c, err := load(dir, rest)
 	if err != nil {
@@ -104,6 +142,10 @@ func take(ctx context.Context, args []string, _, stderr io.Writer) error {
 		runtime.GOMAXPROCS(c.Threads)
 	}
 	n, err := count(c.Data)
+	if err != nil {
+		return err
+	}
+	id, err := identity.Load(dir)
 	if err != nil {
 		return err
 	}
@@ -122,7 +164,7 @@ func take(ctx context.Context, args []string, _, stderr io.Writer) error {
 		log.Info().Msg("stopped; run again to continue")
 		return nil
 	}
-	return err
+	return explain(err, id.Address)
 }
 
 // data opens the data holder's images for a task.

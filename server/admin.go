@@ -9,6 +9,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/sotto-fl/sotto/internal/config"
@@ -83,15 +85,21 @@ func initServer(ctx context.Context, args []string, stdout, _ io.Writer) error {
 			hosts = append(hosts, local)
 		}
 	}
-	if err := identity.Init(ctx, *dir, hosts); err != nil {
-		return err
+	// Paths stay valid when the server is started from elsewhere.
+	for _, p := range []*string{&c.TestSet, &c.Initial} {
+		if *p == "" {
+			continue
+		}
+		if *p, err = filepath.Abs(*p); err != nil {
+			return err
+		}
 	}
-	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return err
+	// An authority without a configuration is what a full disk left of an init.
+	if err := identity.Init(ctx, *dir, hosts); err != nil && !errors.Is(err, identity.ErrInitialized) {
+		return diskFull(err, *dir)
 	}
-	if err := errors.Join(config.WriteYAML(out, c, "Configuration of a Sotto server. Every choice is written out; `server serve -check` checks it."), out.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+	if err := writeConfig(path, c); err != nil {
+		return diskFull(err, *dir)
 	}
 	a, err := identity.Open(ctx, *dir)
 	if err != nil {
@@ -99,6 +107,29 @@ func initServer(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	}
 	defer a.Close()
 	_, err = fmt.Fprintf(stdout, "made %s\nauthority sha256 %x\nnext: read it, then invite a client: server invite -dir %s NAME\n", path, a.Fingerprint(), *dir)
+	return err
+}
+
+// writeConfig writes server.yaml whole or not at all.
+func writeConfig(path string, c Config) error {
+	out, err := os.CreateTemp(filepath.Dir(path), "."+configFile+"-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(out.Name()) // gone already if all went well
+	err = config.WriteYAML(out, c, "Configuration of a Sotto server. Every choice is written out; `server serve -check` checks it.")
+	if err := errors.Join(err, out.Chmod(0o644), out.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return os.Rename(out.Name(), path)
+}
+
+// diskFull adds what to do to an error of a full disk. SQLite has words of its
+// own for it.
+func diskFull(err error, dir string) error {
+	if err != nil && (errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), "disk is full")) {
+		return config.WithHint(err, "the disk of "+dir+" is full: free some space, and give the same command again")
+	}
 	return err
 }
 

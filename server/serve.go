@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -36,8 +37,8 @@ func splitDir(args []string) (dir string, check bool, rest []string, err error) 
 		case "-check", "--check":
 			check = true
 		default:
-			if v, ok := cutFlag(a, "dir"); ok {
-				dir = v
+			if name, value, given := strings.Cut(a, "="); given && (name == "-dir" || name == "--dir") {
+				dir = value
 				continue
 			}
 			rest = append(rest, a)
@@ -70,7 +71,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer authority.Close()
 	co, kept, err := open(ctx, dir, c)
 	if err != nil {
-		return err
+		return diskFull(err, dir)
 	}
 	defer kept.Close()
 	l, err := net.Listen("tcp", c.Listen)
@@ -78,7 +79,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return config.WithHint(fmt.Errorf("listen on %s: the port is in use", c.Listen), "stop the other program, or choose another port: listen in "+filepath.Join(dir, configFile)+", or -listen HOST:PORT")
 	}
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w", c.Listen, err)
+		return config.WithHint(fmt.Errorf("listen on %s: %w", c.Listen, err), "choose an address of this machine: listen in "+filepath.Join(dir, configFile)+", or -listen HOST:PORT")
 	}
 	done, total := co.Progress()
 	log.Info().Str("address", l.Addr().String()).Str("run", c.Run.Name).Int("rounds_done", done).Int("rounds", total).Msg("serving")
@@ -108,7 +109,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	})
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
-		return err
+		return diskFull(err, dir)
 	}
 	if told.Err() != nil {
 		log.Info().Msg("stopped; serve again to continue")

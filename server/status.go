@@ -7,17 +7,11 @@ import (
 	"io"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"github.com/sotto-fl/sotto/internal/term"
 	"github.com/sotto-fl/sotto/server/coordinator"
 	"github.com/sotto-fl/sotto/server/store"
 )
-
-// cutFlag reads "-name=value".
-func cutFlag(arg, name string) (string, bool) {
-	return strings.CutPrefix(strings.TrimPrefix(strings.TrimPrefix(arg, "-"), "-"), name+"=")
-}
 
 // status reads the stored run; it works beside a server that is serving.
 func status(ctx context.Context, args []string, stdout, _ io.Writer) error {

@@ -51,13 +51,13 @@ func writeData(args []string, stdout io.Writer) error {
 	for i, index := range parts {
 		dir := filepath.Join(*out, fmt.Sprintf("site-%d", i+1))
 		if err := export.WriteFolder(dir, training.Subset(index)); err != nil {
-			return err
+			return diskFull(err)
 		}
 		fmt.Fprintf(stdout, "%s: %d images, per class %v\n", dir, len(index), training.Subset(index).Counts())
 	}
 	dir := filepath.Join(*out, "test")
 	if err := export.WriteFolder(dir, test.Subset(seed.New(*root, "data/test", 0, "").Perm(test.Len())[:testImages])); err != nil {
-		return err
+		return diskFull(err)
 	}
 	fmt.Fprintf(stdout, "%s: %d images nobody trains on\n", dir, testImages)
 	return nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -9,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/sotto-fl/sotto/internal/config"
@@ -37,23 +40,23 @@ func runScenario(ctx context.Context, args []string, stdout, stderr io.Writer) e
 		return err
 	}
 	show := &progress{bar: newProgress(stderr), out: w, rounds: s.Run.Rounds.Count, stop: func(error) {}}
-	ctx, stop := context.WithCancelCause(ctx)
+	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	show.stop = stop
 	show.bar.Line(fmt.Sprintf("%s: %d clients, %d rounds, seed %d, %d workers, kernel %s", s.Name, s.Clients, s.Run.Rounds.Count, s.Run.Seed, o.workers, kernel.Name()))
 
-	r, err := scenario.Run(ctx, s, scenario.Options{Workers: o.workers, Observer: show})
+	r, err := scenario.Run(running, s, scenario.Options{Workers: o.workers, Observer: show})
 	show.bar.Stop()
-	if cause := context.Cause(ctx); err != nil && cause != nil && cause != context.Canceled {
-		err = cause // a result that could not be written, not the stop it led to
-	}
 	if err != nil {
-		return err
+		if cause := context.Cause(running); cause != nil {
+			err = cause // a result that could not be written, not the stop it led to
+		}
+		return unfinished(w, err, ctx.Err() != nil)
 	}
 	if err := checkpoint.WriteFile(filepath.Join(w.Dir(), "model.safetensors"), r.Model, map[string]string{
 		"run": s.Run.Name, "round": fmt.Sprint(s.Run.Rounds.Count), "architecture": s.Run.Task.Architecture.Name, "model_sha256": r.ModelSHA256,
 	}); err != nil {
-		return err
+		return diskFull(err)
 	}
 	sum := results.Summary{
 		Name: s.Name, Clients: s.Clients, TestAccuracy: math.NaN(), TestLoss: math.NaN(),
@@ -76,6 +79,32 @@ func runScenario(ctx context.Context, args []string, stdout, stderr io.Writer) e
 	return err
 }
 
+// unfinished words how a run ended early. A folder that holds no round yet is
+// removed, so that the same command works once its cause is cured.
+func unfinished(w *results.Writer, err error, interrupted bool) error {
+	n := len(w.Rows())
+	if n == 0 {
+		os.Remove(filepath.Join(w.Dir(), "rounds.csv"))
+		os.Remove(w.Dir()) // only if nothing else is in it
+	}
+	if !interrupted {
+		return err
+	}
+	stopped := fmt.Errorf("interrupted after %d rounds", n)
+	if n == 0 {
+		return stopped
+	}
+	return config.WithHint(stopped, "the finished rounds are in "+filepath.Join(w.Dir(), "rounds.csv"))
+}
+
+// diskFull adds what to do to an error of a full disk.
+func diskFull(err error) error {
+	if errors.Is(err, syscall.ENOSPC) {
+		return config.WithHint(err, "the disk is full: free some space, or name a folder on another disk with -out")
+	}
+	return err
+}
+
 type runOptions struct {
 	workers int
 	out     string
@@ -90,16 +119,22 @@ func parseRun(args []string) (scenario.Scenario, runOptions, error) {
 	f.IntVar(&o.workers, "workers", runtime.GOMAXPROCS(0), "")
 	f.StringVar(&o.out, "out", "", "")
 	f.BoolVar(&o.print, "print", false, "")
-	seed := f.Uint64("seed", 0, "")
+	var seed *uint64 // nil: not given
+	f.Func("seed", "", func(text string) error {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			return errors.New("want a whole number, 0 or more")
+		}
+		seed = &n
+		return nil
+	})
 	s := scenario.Default()
 	if err := config.Load(&s, config.Sources{Env: os.Environ(), Args: args, Flags: f, FileFlag: "scenario"}); err != nil {
 		return s, o, err
 	}
-	f.Visit(func(given *flag.Flag) {
-		if given.Name == "seed" {
-			s.Run.Seed = *seed
-		}
-	})
+	if seed != nil {
+		s.Run.Seed = *seed
+	}
 	if f.NArg() > 0 {
 		return s, o, config.WithHint(config.Usagef("run takes flags only, got %q", f.Arg(0)), "name a scenario with -scenario FILE")
 	}

@@ -25,6 +25,7 @@ type Collector struct {
 	set    *Set
 	hash   statement.Digest
 	now    uint64
+	known  *Known
 
 	announcement statement.Digest
 	shared       map[statement.Key]bool // client keys that more than one client uses
@@ -49,9 +50,9 @@ const (
 // NewCollector checks everything about a set that does not need the shares. It
 // returns ErrAnnouncement, ErrOtherRecord, ErrSet or ErrTooFew if the set is not
 // one that a holder may sign, whatever its clients did. record must be valid, key
-// be the holder's for the set's round, now in seconds since 1970 UTC. The set must
-// not change while the collector is in use.
-func NewCollector(record *Record, ring Ring, limits Limits, point int, key *PrivateRoundKey, set *Set, now uint64) (*Collector, error) {
+// be the holder's for the set's round, now in seconds since 1970 UTC; known may be nil.
+// The set must not change while the collector is in use.
+func NewCollector(record *Record, ring Ring, limits Limits, point int, key *PrivateRoundKey, set *Set, now uint64, known *Known) (*Collector, error) {
 	if _, ok := record.Member(point); !ok {
 		return nil, fmt.Errorf("%w: no member has point %d", ErrRecord, point)
 	}
@@ -62,7 +63,7 @@ func NewCollector(record *Record, ring Ring, limits Limits, point int, key *Priv
 		return nil, err
 	}
 	c := &Collector{
-		record: record, ring: ring, limits: limits, point: point, key: key, set: set, now: now,
+		record: record, ring: ring, limits: limits, point: point, key: key, set: set, now: now, known: known,
 		hash: set.Hash(), announcement: set.Announcement.Hash(),
 		shared: map[statement.Key]bool{}, state: make([]state, set.Clients()),
 	}
@@ -131,7 +132,7 @@ func (c *Collector) examine(share []uint64, h *Header, box []byte) Reason {
 	if h.Order.Weight < c.limits.MinWeight {
 		return ReasonWeight
 	}
-	if err := h.Verify(c.record, c.announcement, c.now); err != nil {
+	if err := h.Verify(c.record, c.announcement, c.now, c.known); err != nil {
 		return reasonOf(err)
 	}
 	if err := Unseal(share, c.record, c.ring, h, c.point, c.key, box); err != nil {

@@ -28,8 +28,8 @@ func SignVouch(voucher string, private ed25519.PrivateKey, client string, key st
 }
 
 // Check returns ErrVouch unless the record admits the client with that key at the
-// time now, in seconds since 1970 UTC.
-func (v *Vouch) Check(r *Record, client string, key statement.Key, now uint64) error {
+// time now, in seconds since 1970 UTC. known may be nil.
+func (v *Vouch) Check(r *Record, client string, key statement.Key, now uint64, known *Known) error {
 	if r.Roster == RosterOpen {
 		if *v != (Vouch{}) {
 			return fmt.Errorf("%w: client %s names one although the roster is open", ErrVouch, client)
@@ -42,6 +42,9 @@ func (v *Vouch) Check(r *Record, client string, key statement.Key, now uint64) e
 	}
 	if now > v.NotAfter {
 		return fmt.Errorf("%w: the word of %s for client %s has run out", ErrVouch, v.Voucher, client)
+	}
+	if known.has(k, v, client, key) {
+		return nil
 	}
 	if err := statement.Verify(k, v.statement(client, key), v.Signature); err != nil {
 		return fmt.Errorf("%w: client %s, voucher %s: %w", ErrVouch, client, v.Voucher, err)
@@ -125,8 +128,8 @@ func ParseHeader(b []byte) (*Header, error) {
 
 // Verify checks that the header is for that attempt and committee, signed by the
 // client, and that the record admits the client at the time now, in seconds since
-// 1970 UTC.
-func (h *Header) Verify(r *Record, announcement statement.Digest, now uint64) error {
+// 1970 UTC. known may be nil.
+func (h *Header) Verify(r *Record, announcement statement.Digest, now uint64, known *Known) error {
 	if h.Announcement != announcement {
 		return fmt.Errorf("%w: client %s signed another one", ErrAnnouncement, h.Client)
 	}
@@ -136,7 +139,7 @@ func (h *Header) Verify(r *Record, announcement statement.Digest, now uint64) er
 	if err := statement.Verify(h.Key, h.statement(), h.Signature); err != nil {
 		return fmt.Errorf("header of client %s: %w", h.Client, err)
 	}
-	return h.Vouch.Check(r, h.Client, h.Key, now)
+	return h.Vouch.Check(r, h.Client, h.Key, now, known)
 }
 
 // CheckBoxes says whether boxes, by point, are those that the client signed. It is

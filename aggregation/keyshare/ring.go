@@ -1,6 +1,8 @@
 package keyshare
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/big"
 	"math/bits"
@@ -87,26 +89,22 @@ func (r Ring) add(a, b []uint64) {
 // pack appends the residues of v to dst, little-endian bit by bit, without gaps
 // between primes; the last byte is filled with zeros.
 func (r Ring) pack(dst []byte, v []uint64) []byte {
-	var acc uint64 // the n low bits are not yet written, n < 8
+	var acc uint64 // its n low bits are not yet written
 	var n uint
 	for j, p := range r.Primes {
 		width := uint(bits.Len64(p))
 		for _, x := range v[j*r.N : (j+1)*r.N] {
-			// n + width may exceed 64: what does not fit waits in high.
 			acc |= x << n
-			high := x >> (64 - n) // 0 when n is 0, by Go's definition of shifts
-			total := n + width
-			for total >= 8 {
-				dst = append(dst, byte(acc))
-				acc = acc>>8 | high<<56
-				high >>= 8
-				total -= 8
+			if n += width; n >= 64 {
+				dst = binary.LittleEndian.AppendUint64(dst, acc)
+				n -= 64
+				acc = x >> (width - n)
 			}
-			n = total
 		}
 	}
-	if n > 0 {
+	for ; n > 0; n -= min(n, 8) {
 		dst = append(dst, byte(acc))
+		acc >>= 8
 	}
 	return dst
 }
@@ -118,34 +116,31 @@ func (r Ring) unpack(dst []uint64, b []byte) error {
 	if len(b) != r.PackedSize() {
 		return fmt.Errorf("%d bytes, want %d", len(b), r.PackedSize())
 	}
-	var acc uint64
-	var n uint
-	k := 0
+	at := 0 // in bits
 	for j, p := range r.Primes {
-		width := uint(bits.Len64(p))
+		width := bits.Len64(p)
 		mask := uint64(1)<<width - 1
-		for i := j * r.N; i < (j+1)*r.N; i++ {
-			var spill uint64
-			for n < width {
-				c := uint64(b[k])
-				k++
-				acc |= c << n
-				if n > 56 {
-					spill = c >> (64 - n)
-				}
-				n += 8
+		out := dst[j*r.N : (j+1)*r.N]
+		for i := range out {
+			k, shift := at>>3, at&7
+			var x uint64
+			if k+9 <= len(b) {
+				// Where shift + width is above 64, the rest is in the ninth byte.
+				x = binary.LittleEndian.Uint64(b[k:])>>shift | uint64(b[k+8])<<(64-shift)
+			} else {
+				var tail [9]byte
+				copy(tail[:], b[k:])
+				x = binary.LittleEndian.Uint64(tail[:])>>shift | uint64(tail[8])<<(64-shift)
 			}
-			x := acc & mask
-			acc = acc>>width | spill<<(64-width)
-			n -= width
-			if x >= p {
-				return fmt.Errorf("residue %d modulo prime %d is too large", i-j*r.N, j)
+			if x &= mask; x >= p {
+				return fmt.Errorf("residue %d modulo prime %d is too large", i, j)
 			}
-			dst[i] = x
+			out[i] = x
+			at += width
 		}
 	}
-	if acc != 0 {
-		return fmt.Errorf("padding is not zero")
+	if used := at & 7; used > 0 && b[at>>3]>>used != 0 {
+		return errors.New("padding is not zero")
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ func TestRound(t *testing.T) {
 		[]Header{uploads[5].header, uploads[1].header, uploads[3].header},
 		[]Header{uploads[4].header, uploads[0].header, uploads[2].header})
 	for _, u := range uploads {
-		if err := u.header.Verify(w.record, w.announcement.Hash(), testNow); err != nil {
+		if err := u.header.Verify(w.record, w.announcement.Hash(), testNow, nil); err != nil {
 			t.Fatal(err)
 		}
 		if err := u.header.CheckBoxes(w.record, w.ring, u.boxes); err != nil {
@@ -127,7 +127,7 @@ func TestCollectorConcurrent(t *testing.T) {
 	w := newWorld(t, testInsecureRing, 3, 3, 2, 8)
 	uploads := w.uploads(40)
 	set := w.set(uploads...)
-	c, err := NewCollector(w.record, w.ring, w.limits, 3, w.private[2], set, testNow)
+	c, err := NewCollector(w.record, w.ring, w.limits, 3, w.private[2], set, testNow, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

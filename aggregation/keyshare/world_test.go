@@ -140,7 +140,7 @@ func (w *world) set(uploads ...*upload) *Set {
 
 // look is what the holder at point makes of the set.
 func (w *world) look(point int, set *Set, uploads []*upload) (*Collector, error) {
-	c, err := NewCollector(w.record, w.ring, w.limits, point, w.private[point-1], set, testNow)
+	c, err := NewCollector(w.record, w.ring, w.limits, point, w.private[point-1], set, testNow, nil)
 	if err != nil {
 		return nil, err
 	}

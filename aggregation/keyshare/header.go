@@ -49,6 +49,7 @@ func (v *Vouch) Check(r *Record, client string, key statement.Key, now uint64, k
 	if err := statement.Verify(k, v.statement(client, key), v.Signature); err != nil {
 		return fmt.Errorf("%w: client %s, voucher %s: %w", ErrVouch, client, v.Voucher, err)
 	}
+	known.add(k, v, client, key)
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 
 	"github.com/sotto-fl/sotto/internal/config"
@@ -47,6 +48,10 @@ func writeData(args []string, stdout io.Writer) error {
 	}
 	if err != nil {
 		return &config.UsageError{Err: err}
+	}
+	// Before anything is written: a half of two different deals must not look whole.
+	if entries, err := os.ReadDir(*out); err == nil && len(entries) > 0 {
+		return config.WithHint(config.Usagef("%s: the folder is not empty", *out), "name a new folder with -out, or remove this one")
 	}
 	for i, index := range parts {
 		dir := filepath.Join(*out, fmt.Sprintf("site-%d", i+1))

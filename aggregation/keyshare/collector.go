@@ -186,5 +186,5 @@ func (c *Collector) Close(signing ed25519.PrivateKey) (SetSignature, *Answer, er
 	}
 	a := &Answer{Set: c.hash, Point: c.point, Sums: c.sums}
 	a.sign(c.ring, signing)
-	return SignSet(c.record.Hash(), &c.set.Announcement, c.hash, c.point, signing), a, nil
+	return SignSet(c.record.Hash(), c.set.Announcement.Run, c.set.Announcement.Round, c.hash, c.point, signing), a, nil
 }

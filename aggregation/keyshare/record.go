@@ -114,6 +114,22 @@ func (r *Record) Validate() error {
 // least c.
 func (r *Record) Absent() int { return len(r.Members) - r.Threshold }
 
+// Warnings says, for people who are about to approve the record, what it does not
+// protect from. Reports repeat it.
+func (r *Record) Warnings() []string {
+	var w []string
+	if r.Corrupt == 0 {
+		w = append(w, "c = 0: one dishonest key holder and the server together can open single updates")
+	}
+	if r.Absent() < r.Corrupt {
+		w = append(w, fmt.Sprintf("%d silent key holders of the %d that may be corrupt stop every round", r.Absent()+1, r.Corrupt))
+	}
+	if r.Roster == RosterOpen {
+		w = append(w, "open roster: a server that invents clients can surround one; group sizes protect only beyond the clients it invents")
+	}
+	return w
+}
+
 // Seeded says whether the share of that point is sent as a seed.
 func (r *Record) Seeded(point int) bool { return point < r.Threshold }
 

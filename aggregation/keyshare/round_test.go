@@ -52,7 +52,7 @@ func TestRound(t *testing.T) {
 		}
 		answers = append(answers, b)
 	}
-	if err := CheckCertificate(w.record, &w.announcement, set.Hash(), signatures[1:]); err != nil {
+	if err := CheckCertificate(w.record, w.announcement.Run, w.announcement.Round, set.Hash(), signatures[1:]); err != nil {
 		t.Fatal(err)
 	}
 	want := [][]uint64{w.sum(uploads[0], uploads[2], uploads[4]), w.sum(uploads[1], uploads[3], uploads[5])}
@@ -174,6 +174,7 @@ func TestVows(t *testing.T) {
 	v.Raise("run", 5)
 	v.Raise("run", 4)
 	step("at the floor", v.Promise("run", 5, a), ErrSpent)
+	step("before one that was signed", v.Check("run", 2, a), ErrSpent)
 	step("same below the floor", v.Promise("run", 3, a), nil)
 	step("another below the floor", v.Promise("run", 3, b), ErrSecondSet)
 	step("above the floor", v.Promise("run", 6, b), nil)

@@ -16,6 +16,8 @@ const maxBuffers = 1 << 28
 // The parameter gradient is separate from the input gradient and takes a range
 // of examples, so that the gradient of one example, or of a micro-batch, can
 // be had from the same forward pass.
+//
+// These are the layers of the portable path; simd.go has the others.
 type layer interface {
 	// forward computes the outputs of batch examples and keeps what the other
 	// two need. x stays unchanged until they have run.
@@ -25,6 +27,16 @@ type layer interface {
 	gradient(dy []float32, lo, hi int)
 	// backward overwrites dx with the gradient with respect to the input.
 	backward(dy, dx []float32, batch int)
+}
+
+// exampleLayer works on one example at a time: e says which, for what is kept
+// between the passes.
+type exampleLayer interface {
+	apply(x, y []float32, e int)
+	// carry overwrites dx with the gradient with respect to the input.
+	carry(dy, dx []float32, e int)
+	// accumulate adds to the gradients of the weight and the bias.
+	accumulate(dy, dw, db []float32, e int)
 }
 
 // Network is one worker's copy of an architecture: weights, gradients and all
@@ -43,6 +55,8 @@ type Network struct {
 	nhwc    []float32    // the input, reordered; empty if it has one channel
 	flow    [2][]float32 // gradients between layers, by turns
 	dlogits []float32
+	path    *kernel.Path
+	simd    *simd // nil on the portable path
 }
 
 // New builds a network with all of its buffers, for batches of up to maxBatch
@@ -56,9 +70,25 @@ func New(a Architecture, maxBatch int) (*Network, error) {
 		return nil, fmt.Errorf("architecture %q: batch of %d examples, want 1 to %d", a.Name, maxBatch, maxBuffers/(3*p.activations))
 	}
 	n := &Network{
-		plan: p, maxBatch: maxBatch, input: a.Input, classes: a.Classes(), first: -1,
+		path: kernel.Default(), plan: p, maxBatch: maxBatch, input: a.Input, classes: a.Classes(), first: -1,
 		weights: kernel.Alloc(p.layout.Size()), // aligned, for repeatable bits
 		grads:   kernel.Alloc(p.layout.Size()),
+	}
+	tensors := p.layout.Tensors()
+	view := func(s step) views {
+		if s.weight < 0 {
+			return views{}
+		}
+		w, b := tensors[s.weight], tensors[s.bias]
+		return views{
+			w: n.weights[w.Offset:][:w.Size:w.Size], b: n.weights[b.Offset:][:b.Size:b.Size],
+			dw: n.grads[w.Offset:][:w.Size:w.Size], db: n.grads[b.Offset:][:b.Size:b.Size],
+		}
+	}
+	if n.path.SIMD() {
+		if n.simd = newSIMD(p, a.Input, n.classes, view, maxBatch, n.path); n.simd != nil {
+			return n, nil
+		}
 	}
 	if a.Input.C > 1 {
 		n.nhwc = make([]float32, maxBatch*a.Input.Size())
@@ -80,17 +110,8 @@ func New(a Architecture, maxBatch int) (*Network, error) {
 		n.flow[i] = make([]float32, maxBatch*widest)
 	}
 	shared := make([]float32, scratch)
-	tensors := p.layout.Tensors()
 	for _, s := range p.steps {
-		var v views
-		if s.weight >= 0 {
-			w, b := tensors[s.weight], tensors[s.bias]
-			v = views{
-				w: n.weights[w.Offset:][:w.Size:w.Size], b: n.weights[b.Offset:][:b.Size:b.Size],
-				dw: n.grads[w.Offset:][:w.Size:w.Size], db: n.grads[b.Offset:][:b.Size:b.Size],
-			}
-		}
-		n.layers = append(n.layers, newLayer(s, v, maxBatch, shared))
+		n.layers = append(n.layers, newLayer(s, view(s), maxBatch, shared))
 	}
 	return n, nil
 }
@@ -110,7 +131,9 @@ func newLayer(s step, v views, batch int, shared []float32) layer {
 	case Dense:
 		return &dense{views: v, in: s.in.Size(), out: s.Out, y: y}
 	case GroupNorm:
-		return newGroupNorm(s, v, y, batch)
+		l := newGroupNorm(s, v, batch)
+		l.y = y
+		return l
 	case ReLU:
 		return &relu{size: s.in.Size(), y: y}
 	case Tanh:
@@ -121,7 +144,12 @@ func newLayer(s step, v views, batch int, shared []float32) layer {
 }
 
 // Kernel names the path that computes the matrix products.
-func (n *Network) Kernel() string { return kernel.Name() }
+func (n *Network) Kernel() string {
+	if n.simd == nil {
+		return "go"
+	}
+	return n.path.Name()
+}
 
 // Layout is the canonical layout of Import and Export.
 func (n *Network) Layout() model.Layout { return n.plan.layout }
@@ -139,7 +167,7 @@ func (n *Network) Import(params []float32) error {
 	if len(params) != len(n.weights) {
 		return fmt.Errorf("import: %d parameters, want %d", len(params), len(n.weights))
 	}
-	n.plan.reorder(n.weights, params, true)
+	n.reorder(n.weights, params, true)
 	return nil
 }
 
@@ -148,7 +176,7 @@ func (n *Network) Export(dst []float32) error {
 	if len(dst) != len(n.weights) {
 		return fmt.Errorf("export: room for %d parameters, want %d", len(dst), len(n.weights))
 	}
-	n.plan.reorder(dst, n.weights, false)
+	n.reorder(dst, n.weights, false)
 	return nil
 }
 
@@ -157,11 +185,19 @@ func (n *Network) ExportGrads(dst []float32) error {
 	if len(dst) != len(n.grads) {
 		return fmt.Errorf("export: room for %d gradients, want %d", len(dst), len(n.grads))
 	}
-	n.plan.reorder(dst, n.grads, false)
+	n.reorder(dst, n.grads, false)
 	return nil
 }
 
-// reorder copies between the canonical order and the network's.
+func (n *Network) reorder(dst, src []float32, inward bool) {
+	if n.simd != nil {
+		n.simd.reorder(dst, src, inward)
+	} else {
+		n.plan.reorder(dst, src, inward)
+	}
+}
+
+// reorder copies between the canonical order and that of the portable layers.
 func (p plan) reorder(dst, src []float32, inward bool) {
 	at := 0
 	for _, q := range p.params {
@@ -194,6 +230,9 @@ func (n *Network) Forward(x []float32, batch int) []float32 {
 	if batch < 1 || batch > n.maxBatch || len(x) != batch*n.input.Size() {
 		panic(fmt.Sprintf("nn: forward of %d values as a batch of %d, want at most %d examples of %v", len(x), batch, n.maxBatch, n.input))
 	}
+	if n.simd != nil {
+		return n.simd.forward(x, batch)
+	}
 	h := x
 	if n.input.C > 1 {
 		h = n.nhwc[:len(x)]
@@ -220,6 +259,11 @@ func (n *Network) Forward(x []float32, batch int) []float32 {
 // as in Forward. It panics on a label outside 0 to classes-1.
 func (n *Network) Gradient(x []float32, labels []int32) (lossSum float64, correct int) {
 	logits := n.Forward(x, len(labels))
+	if n.simd != nil {
+		lossSum, correct = crossEntropy(n.simd.dlogits[:len(logits)], logits, labels, n.classes)
+		n.simd.gradient(len(labels))
+		return lossSum, correct
+	}
 	clear(n.grads)
 	return n.backprop(logits, labels, 0, len(labels))
 }

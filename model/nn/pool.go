@@ -12,31 +12,36 @@ type maxPool struct {
 }
 
 func (l *maxPool) forward(x []float32, batch int) []float32 {
-	c, o := l.in.C, 0
+	in, out := l.in.Size(), l.out.Size()
 	for e := range batch {
-		x := x[e*l.in.Size() : (e+1)*l.in.Size()]
-		for oy := range l.out.H {
-			for ox := range l.out.W {
-				y, arg := l.y[o:o+c], l.argmax[o:o+c]
-				origin := (oy*l.Stride*l.in.W + ox*l.Stride) * c
-				copy(y, x[origin:origin+c])
-				for i := range arg {
-					arg[i] = int32(origin + i)
-				}
-				for ky := range l.Window {
-					for kx := range l.Window {
-						if ky == 0 && kx == 0 {
-							continue
-						}
-						at := origin + (ky*l.in.W+kx)*c
-						maximum(y, arg, x[at:at+c], int32(at))
-					}
-				}
-				o += c
+		l.apply(x[e*in:(e+1)*in], l.y[e*out:(e+1)*out], e)
+	}
+	return l.y[:batch*out]
+}
+
+func (l *maxPool) apply(x, all []float32, e int) {
+	c, o := l.in.C, 0
+	argmax := l.argmax[e*l.out.Size():]
+	for oy := range l.out.H {
+		for ox := range l.out.W {
+			y, arg := all[o:o+c], argmax[o:o+c]
+			origin := (oy*l.Stride*l.in.W + ox*l.Stride) * c
+			copy(y, x[origin:origin+c])
+			for i := range arg {
+				arg[i] = int32(origin + i)
 			}
+			for ky := range l.Window {
+				for kx := range l.Window {
+					if ky == 0 && kx == 0 {
+						continue
+					}
+					at := origin + (ky*l.in.W+kx)*c
+					maximum(y, arg, x[at:at+c], int32(at))
+				}
+			}
+			o += c
 		}
 	}
-	return l.y[:o]
 }
 
 // maximum replaces the elements of y that x exceeds, and notes where they were:
@@ -66,15 +71,20 @@ func maximum(y []float32, arg []int32, x []float32, at int32) {
 func (l *maxPool) gradient([]float32, int, int) {}
 
 func (l *maxPool) backward(dy, dx []float32, batch int) {
-	clear(dx)
+	in, out := l.in.Size(), l.out.Size()
 	for e := range batch {
-		dx := dx[e*l.in.Size() : (e+1)*l.in.Size()]
-		dy := dy[e*l.out.Size() : (e+1)*l.out.Size()]
-		for i, at := range l.argmax[e*l.out.Size() : (e+1)*l.out.Size()] {
-			dx[at] += dy[i]
-		}
+		l.carry(dy[e*out:(e+1)*out], dx[e*in:(e+1)*in], e)
 	}
 }
+
+func (l *maxPool) carry(dy, dx []float32, e int) {
+	clear(dx)
+	for i, at := range l.argmax[e*len(dy) : (e+1)*len(dy)] {
+		dx[at] += dy[i]
+	}
+}
+
+func (l *maxPool) accumulate(_, _, _ []float32, _ int) {}
 
 // avgPool takes the mean of each window.
 type avgPool struct {
@@ -83,24 +93,37 @@ type avgPool struct {
 }
 
 func (l *avgPool) forward(x []float32, batch int) []float32 {
-	y := l.y[:batch*l.out.Size()]
+	in, out := l.in.Size(), l.out.Size()
+	for e := range batch {
+		l.apply(x[e*in:(e+1)*in], l.y[e*out:(e+1)*out], e)
+	}
+	return l.y[:batch*out]
+}
+
+func (l *avgPool) apply(x, y []float32, _ int) {
 	clear(y)
 	scale := 1 / float32(l.Window*l.Window)
-	l.windows(batch, func(in, out int) {
+	l.windows(func(in, out int) {
 		src, dst := x[in:in+l.in.C], y[out:out+l.in.C]
 		for i, v := range src {
 			dst[i] += v * scale
 		}
 	})
-	return y
 }
 
 func (l *avgPool) gradient([]float32, int, int) {}
 
 func (l *avgPool) backward(dy, dx []float32, batch int) {
+	in, out := l.in.Size(), l.out.Size()
+	for e := range batch {
+		l.carry(dy[e*out:(e+1)*out], dx[e*in:(e+1)*in], e)
+	}
+}
+
+func (l *avgPool) carry(dy, dx []float32, _ int) {
 	clear(dx)
 	scale := 1 / float32(l.Window*l.Window)
-	l.windows(batch, func(in, out int) {
+	l.windows(func(in, out int) {
 		src, dst := dy[out:out+l.in.C], dx[in:in+l.in.C]
 		for i, v := range src {
 			dst[i] += v * scale
@@ -108,20 +131,20 @@ func (l *avgPool) backward(dy, dx []float32, batch int) {
 	})
 }
 
+func (l *avgPool) accumulate(_, _, _ []float32, _ int) {}
+
 // windows calls f, for each output pixel and each input pixel of its window,
 // with the indices of their first channels.
-func (l *avgPool) windows(batch int, f func(in, out int)) {
+func (l *avgPool) windows(f func(in, out int)) {
 	out := 0
-	for e := range batch {
-		for oy := range l.out.H {
-			for ox := range l.out.W {
-				for ky := range l.Window {
-					for kx := range l.Window {
-						f(e*l.in.Size()+((oy*l.Stride+ky)*l.in.W+ox*l.Stride+kx)*l.in.C, out)
-					}
+	for oy := range l.out.H {
+		for ox := range l.out.W {
+			for ky := range l.Window {
+				for kx := range l.Window {
+					f(((oy*l.Stride+ky)*l.in.W+ox*l.Stride+kx)*l.in.C, out)
 				}
-				out += l.in.C
 			}
+			out += l.in.C
 		}
 	}
 }

@@ -1,7 +1,13 @@
-// Package kernel holds the matrix products that dominate training.
-//
-// This is the portable path, gonum's pure-Go Sgemm. It decides nothing about
-// layers; nn calls it with row-major matrices.
+package kernel
+
+import (
+	"unsafe"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/gonum"
+)
+
+// The portable path is gonum's pure-Go Sgemm on row-major matrices.
 //
 // Determinism: a result depends on the values of the arguments and, in NT, on
 // the address of B modulo 16, because gonum's dot product begins its four-way
@@ -21,15 +27,6 @@
 // Zeros: gonum skips a zero element of A in NN and TN. nn puts gradients
 // there, which max-pool and ReLU leave mostly zero, so the work falls with
 // them; the price is that 0*NaN counts as 0 in these two.
-package kernel
-
-import (
-	"unsafe"
-
-	"gonum.org/v1/gonum/blas"
-	"gonum.org/v1/gonum/blas/gonum"
-)
-
 const (
 	maxRows  = 64   // one of gonum's blocks
 	maxCols  = 192  // three of gonum's blocks: one below the number at which it goes parallel
@@ -37,10 +34,6 @@ const (
 )
 
 var impl gonum.Implementation
-
-// Name identifies the kernel path. Results are equal bit for bit on one path
-// only, so run summaries record it.
-func Name() string { return "gonum" }
 
 // Alloc returns n zeros that start at a multiple of 64 bytes: a cache line, and
 // more than any vector load wants. make promises no more than 4.
@@ -79,7 +72,7 @@ func NT(m, n, k int, a []float32, lda int, b []float32, ldb int, c []float32, ld
 // with its own row stride. C is overwritten and must not overlap A or B. It
 // panics if a slice is too short.
 func NN(m, n, k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int) {
-	cols := span(n)
+	cols := parts(n)
 	for j := 0; j < n; j += cols {
 		nj := min(cols, n-j)
 		for i := 0; i < m; i += maxRows {
@@ -93,7 +86,7 @@ func NN(m, n, k int, a []float32, lda int, b []float32, ldb int, c []float32, ld
 // with its own row stride. C must not overlap A or B. It panics if a slice is
 // too short.
 func TN(m, n, k int, a []float32, lda int, b []float32, ldb int, c []float32, ldc int) {
-	cols := span(n)
+	cols := parts(n)
 	for i := 0; i < m; i += maxRows {
 		mi := min(maxRows, m-i)
 		for j := 0; j < n; j += cols {
@@ -103,8 +96,8 @@ func TN(m, n, k int, a []float32, lda int, b []float32, ldb int, c []float32, ld
 	}
 }
 
-// span splits n columns into equal parts of at most maxCols.
-func span(n int) int {
-	parts := max(1, (n+maxCols-1)/maxCols)
-	return max(1, (n+parts-1)/parts)
+// parts splits n columns into equal parts of at most maxCols.
+func parts(n int) int {
+	count := max(1, (n+maxCols-1)/maxCols)
+	return max(1, (n+count-1)/count)
 }

@@ -1,0 +1,21 @@
+package kernel
+
+var ops512 = ops{
+	sums: sums512, sumsFull: sums512,
+	compress: compress512, compressTaps: compressTaps512, live: live512,
+	maxPool: maxPool512, maxPoolBack: maxPoolBack512,
+	relu: relu512, tanh: tanh512, reluBack: reluBack512, tanhBack: tanhBack512,
+	axpy: axpy512, axpy64: axpy64512, squares: squares512, adam: adam512, momentum: momentum512,
+}
+
+var ops256 = ops{
+	sums: sums256w, sumsFull: sums256full,
+	compress: compress256, compressTaps: compressTaps256, live: live256,
+	maxPool: maxPool256, maxPoolBack: maxPoolBack256,
+	relu: relu256, tanh: tanh256, reluBack: reluBack256, tanhBack: tanhBack256,
+	axpy: axpy256, axpy64: axpy64256, squares: squares256, adam: adam256, momentum: momentum256,
+}
+
+func transpose(src, dst *float32, rows, cols, srcRow, dstRow uintptr) {
+	transpose256(src, dst, rows, cols, srcRow, dstRow)
+}

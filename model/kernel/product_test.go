@@ -1,0 +1,122 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// onEachPath runs f on every SIMD path, and says which the processor lacks.
+func onEachPath(t *testing.T, f func(t *testing.T, p *Path)) {
+	for _, name := range []string{"avx512", "avx2"} {
+		t.Run(name, func(t *testing.T) {
+			i := slices.IndexFunc(available, func(p *Path) bool { return p.name == name })
+			if i < 0 {
+				t.Skip("this processor has no ", name)
+			}
+			f(t, available[i])
+		})
+	}
+}
+
+func randomProduct(r *rand.Rand) Product {
+	dim := func() int { return 1 + r.IntN(70) }
+	p := Product{Reps: 1 + r.IntN(3), Rows: 1 + r.IntN(30), Cols: dim(), Segs: 1 + r.IntN(4), Depth: dim()}
+	if r.IntN(6) == 0 {
+		p.Segs, p.Depth = 1+r.IntN(2), 500+r.IntN(700)
+	}
+	p.ADepth, p.ARow = 1, r.IntN(2*p.Depth)
+	if r.IntN(2) == 0 {
+		p.ARow, p.ADepth = 1, p.Rows+r.IntN(5)
+	}
+	p.ASeg, p.ARep = r.IntN(100), r.IntN(100)
+	p.BDepth, p.BSeg = p.Cols+r.IntN(9), r.IntN(100)
+	p.CRow = p.Cols + r.IntN(9)
+	p.CRep = p.Rows*p.CRow + r.IntN(5)
+	return p
+}
+
+func TestProduct(t *testing.T) {
+	onEachPath(t, func(t *testing.T, path *Path) {
+		r := rand.New(rand.NewPCG(1, 2))
+		for range 600 {
+			p := randomProduct(r)
+			a := guarded(t, r, span([2]int{p.Reps, p.ARep}, [2]int{p.Rows, p.ARow}, [2]int{p.Segs, p.ASeg}, [2]int{p.Depth, p.ADepth}))
+			b := guarded(t, r, span([2]int{p.Segs, p.BSeg}, [2]int{p.Depth, p.BDepth}, [2]int{p.Cols, 1}))
+			c := guarded(t, r, span([2]int{p.Reps, p.CRep}, [2]int{p.Rows, p.CRow}, [2]int{p.Cols, 1}))
+			var init []float32
+			switch r.IntN(3) {
+			case 0:
+				init, p.IRep, p.IRow = c, p.CRep, p.CRow
+			case 1:
+				init, p.IRep, p.IRow = guarded(t, r, p.Cols), 0, 0
+			}
+			before, start := slices.Clone(c), slices.Clone(init)
+			p.Run(path, a, b, c, init)
+			written := make([]bool, len(c))
+			for rep := range p.Reps {
+				for i := range p.Rows {
+					for j := range p.Cols {
+						var want, size float64
+						if init != nil {
+							want = float64(start[rep*p.IRep+i*p.IRow+j])
+						}
+						for s := range p.Segs {
+							for k := range p.Depth {
+								v := float64(a[rep*p.ARep+i*p.ARow+s*p.ASeg+k*p.ADepth]) * float64(b[s*p.BSeg+k*p.BDepth+j])
+								want += v
+								size += math.Abs(v)
+							}
+						}
+						at := rep*p.CRep + i*p.CRow + j
+						written[at] = true
+						if got := float64(c[at]); math.Abs(got-want) > 1e-6*(1+size) {
+							t.Fatalf("%+v: C[%d][%d][%d] = %v, want %v", p, rep, i, j, got, want)
+						}
+					}
+				}
+			}
+			for i := range c {
+				if !written[i] && c[i] != before[i] {
+					t.Fatalf("%+v: wrote outside of C at %d", p, i)
+				}
+			}
+		}
+	})
+}
+
+func BenchmarkProduct(b *testing.B) {
+	for _, path := range available {
+		if !path.SIMD() {
+			continue
+		}
+		peak := path.Peak(5)
+		for _, c := range []struct {
+			name string
+			p    Product
+		}{
+			{"conv2", Product{Reps: 16, Rows: 16, Cols: 64, Segs: 3, Depth: 96, ARep: 18 * 32, ARow: 32, ASeg: 18 * 32, ADepth: 1, BSeg: 96 * 64, BDepth: 64, CRep: 16 * 64, CRow: 64}},
+			{"conv1", Product{Reps: 32, Rows: 32, Cols: 32, Segs: 3, Depth: 9, ARep: 34 * 3, ARow: 3, ASeg: 34 * 3, ADepth: 1, BSeg: 9 * 32, BDepth: 32, CRep: 32 * 32, CRow: 32}},
+			{"fc1", Product{Reps: 1, Rows: 64, Cols: 128, Segs: 1, Depth: 4096, ARow: 4096 + 16, ADepth: 1, BDepth: 128, CRow: 128}},
+			{"fc1-dX", Product{Reps: 1, Rows: 4096, Cols: 64, Segs: 1, Depth: 128, ARow: 128, ADepth: 1, BDepth: 64, CRow: 64}},
+			{"fc1-dW", Product{Reps: 1, Rows: 4096, Cols: 128, Segs: 1, Depth: 64, ARow: 1, ADepth: 4096 + 16, BDepth: 128, CRow: 128}},
+			{"conv2-dW", Product{Reps: 3, Rows: 96, Cols: 64, Segs: 16, Depth: 16, ARep: 18 * 32, ARow: 1, ASeg: 18 * 32, ADepth: 32, BSeg: 16 * 64, BDepth: 64, CRep: 96 * 64, CRow: 64}},
+			{"dp1", Product{Reps: 14, Rows: 14, Cols: 16, Segs: 8, Depth: 8, ARep: 2 * 34, ARow: 2, ASeg: 34, ADepth: 1, BSeg: 8 * 16, BDepth: 16, CRep: 14 * 16, CRow: 16}},
+		} {
+			b.Run(fmt.Sprintf("%s/%s", path.name, c.name), func(b *testing.B) {
+				p := c.p
+				x := Alloc(span([2]int{p.Reps, p.ARep}, [2]int{p.Rows, p.ARow}, [2]int{p.Segs, p.ASeg}, [2]int{p.Depth, p.ADepth}))
+				w := Alloc(span([2]int{p.Segs, p.BSeg}, [2]int{p.Depth, p.BDepth}, [2]int{p.Cols, 1}))
+				y := Alloc(span([2]int{p.Reps, p.CRep}, [2]int{p.Rows, p.CRow}, [2]int{p.Cols, 1}))
+				for b.Loop() {
+					p.Run(path, x, w, y, nil)
+				}
+				g := 2 * float64(p.Reps*p.Rows*p.Cols*p.Segs*p.Depth) * float64(b.N) / float64(b.Elapsed().Nanoseconds())
+				b.ReportMetric(g, "GFLOP/s")
+				b.ReportMetric(100*g/peak, "%peak")
+			})
+		}
+	}
+}

@@ -1,0 +1,20 @@
+package kernel
+
+// The kernels of weighted sums by rows and by vectors.
+var sums512 = [4][13]sums{
+	1: {1: sums1x1w512, sums1x2w512, sums1x3w512, sums1x4w512, sums1x5w512, sums1x6w512, sums1x7w512, sums1x8w512},
+	2: {1: sums2x1w512, sums2x2w512, sums2x3w512, sums2x4w512, sums2x5w512, sums2x6w512, sums2x7w512, sums2x8w512},
+	3: {1: sums3x1w512, sums3x2w512, sums3x3w512, sums3x4w512, sums3x5w512, sums3x6w512, sums3x7w512, sums3x8w512},
+}
+
+var sums256w = [4][13]sums{
+	1: {1: sums1x1w256, sums1x2w256, sums1x3w256, sums1x4w256, sums1x5w256, sums1x6w256, sums1x7w256, sums1x8w256, sums1x9w256, sums1x10w256, sums1x11w256, sums1x12w256},
+	2: {1: sums2x1w256, sums2x2w256, sums2x3w256, sums2x4w256, sums2x5w256, sums2x6w256},
+	3: {1: sums3x1w256, sums3x2w256, sums3x3w256, sums3x4w256},
+}
+
+var sums256full = [4][13]sums{
+	1: {1: sums1x1full256, sums1x2full256, sums1x3full256, sums1x4full256, sums1x5full256, sums1x6full256, sums1x7full256, sums1x8full256, sums1x9full256, sums1x10full256, sums1x11full256, sums1x12full256},
+	2: {1: sums2x1full256, sums2x2full256, sums2x3full256, sums2x4full256, sums2x5full256, sums2x6full256},
+	3: {1: sums3x1full256, sums3x2full256, sums3x3full256, sums3x4full256},
+}

@@ -1,0 +1,373 @@
+package nn
+
+import (
+	"github.com/sotto-fl/sotto/model/kernel"
+)
+
+// simd computes a Network on a vector path. The layers up to the first dense one
+// (the trunk) run example by example, so that what one layer writes is still in
+// cache when the next one reads it; the others (the head) run on whole batches.
+//
+// The batch is cut into chunks whose number depends on the architecture and the
+// batch alone. Each chunk sums its parameter gradients by itself, and the sums
+// are added in order, so the result does not depend on which worker did what.
+type simd struct {
+	path     *kernel.Path
+	plan     plan
+	input    Shape
+	frames   []frame // frames[i] goes into trunk[i]
+	acts     [][]float32
+	trunk    []trunkLayer
+	head     []headLayer
+	flows    [][]float32 // gradients between head layers; flows[0] is the trunk's
+	private  int         // elements of the trunk's parameter gradients, in private order
+	first    int         // the first trunk layer with parameters; len(trunk) if none
+	maxBatch int
+	chunks   int // most chunks of one batch
+	sums     [][]float32
+	workers  []*worker
+	dlogits  []float32
+	logits   []float32
+	classes  int
+	pixels   []float32 // scratch of transposed input
+	team
+}
+
+// worker is the scratch of one goroutine.
+type worker struct {
+	id    int
+	grads [][]float32 // gradients with respect to frames[i], one example
+}
+
+// trunkLayer works on single examples. in and out are whole examples of its
+// frames; sum is the layer's span of a chunk's private gradients.
+type trunkLayer interface {
+	forward(w *worker, e int, in, out []float32)
+	// backward overwrites din (unless it is nil) and adds to sum.
+	backward(w *worker, e int, in, out, dout, din, sum []float32)
+	// private is the length of sum, a multiple of 16.
+	private() int
+	// scratch makes what workers 0 to n-1 need.
+	scratch(n int)
+	// prepare readies what depends on the weights alone.
+	prepare(backward bool)
+	// finish writes the gradient of a whole batch in the network's order.
+	finish(sum []float32)
+}
+
+// headLayer works on a batch. Rows are examples; strides are the layers' own.
+type headLayer interface {
+	forward(x []float32, batch int) []float32
+	// backward overwrites dx (unless it is nil).
+	backward(dy, dx []float32, batch int)
+	// gradient overwrites the layer's gradient with the sum over examples lo to
+	// hi-1, each scaled by factor (nil: not scaled).
+	gradient(dy []float32, lo, hi int)
+	// norms adds the squared norm of each example's gradient to squares.
+	norms(dy []float32, batch int, squares []float64)
+	width() int // elements from one output row to the next
+}
+
+// newSIMD returns nil if a size passes what the kernels take; the portable layers
+// then serve.
+func newSIMD(p plan, in Shape, classes int, v func(s step) views, maxBatch int, path *kernel.Path) *simd {
+	for _, s := range p.steps {
+		if s.Kind == Conv2D && s.Kernel*s.Kernel*s.in.C*s.Out > 1<<28 || s.in.Size() > 1<<26 {
+			return nil
+		}
+	}
+	n := &simd{path: path, plan: p, input: in, maxBatch: maxBatch, classes: classes}
+	split := 0
+	for p.steps[split].Kind != Dense {
+		split++
+	}
+	n.buildTrunk(p.steps[:split], v)
+	n.buildHead(p.steps[split:], v)
+	// At most 8 chunks, and at most 64 MB of sums.
+	n.chunks = max(1, min(8, (1<<24)/max(1, n.private)))
+	for range min(n.chunks, (maxBatch+minChunk-1)/minChunk) {
+		n.sums = append(n.sums, kernel.Alloc(n.private))
+	}
+	n.dlogits = make([]float32, maxBatch*classes)
+	n.logits = make([]float32, maxBatch*classes)
+	n.pixels = make([]float32, in.Size())
+	n.setWorkers(1)
+	return n
+}
+
+// minChunk is the examples that are worth a hand-over to another goroutine.
+const minChunk = 8
+
+func (n *simd) buildTrunk(steps []step, v func(s step) views) {
+	// halo is the padding that the frame after steps[i] must have.
+	halo := func(i int) int {
+		for i++; i < len(steps); i++ {
+			switch steps[i].Kind {
+			case ReLU, Tanh:
+				continue
+			case Conv2D:
+				return steps[i].Padding
+			}
+			return 0
+		}
+		return 0
+	}
+	at := newFrame(n.input, halo(-1))
+	n.frames = append(n.frames, at)
+	n.acts = append(n.acts, at.alloc(n.maxBatch))
+	add := func(l trunkLayer, out frame, inPlace bool) {
+		n.trunk = append(n.trunk, l)
+		n.private += l.private()
+		if inPlace {
+			n.acts = append(n.acts, n.acts[len(n.acts)-1])
+		} else {
+			n.acts = append(n.acts, out.alloc(n.maxBatch))
+		}
+		n.frames = append(n.frames, out)
+		at = out
+	}
+	n.first = -1
+	for i := 0; i < len(steps); i++ {
+		s := steps[i]
+		if s.weight >= 0 && n.first < 0 {
+			n.first = len(n.trunk)
+		}
+		switch s.Kind {
+		case Conv2D:
+			if pool, last, relu := pooled(steps[i:]); pool > 0 {
+				out := newFrame(steps[i+last].out, halo(i+last))
+				add(newPooledConv(n, s, steps[i+pool], v(s), at, out, relu), out, false)
+				i += last
+				continue
+			}
+			out := newFrame(s.out, halo(i))
+			add(newDirectConv(n, s, v(s), at, out, sparseAfter(steps[i+1:])), out, false)
+		case ReLU, Tanh:
+			add(&activation{path: n.path, tanh: s.Kind == Tanh, size: at.size}, at, true)
+		case Flatten: // (height, width, channel) is already flat
+		case MaxPool:
+			out := newFrame(s.out, halo(i))
+			if s.Window*s.Window <= kernel.MaxTaps {
+				add(newVectorPool(n, s, at, out), out, false)
+			} else {
+				add(newWhole(n, &maxPool{step: s, argmax: make([]int32, n.maxBatch*s.out.Size())}, s, views{}, at, out), out, false)
+			}
+		case AvgPool:
+			out := newFrame(s.out, halo(i))
+			add(newWhole(n, &avgPool{step: s}, s, views{}, at, out), out, false)
+		case GroupNorm:
+			out := newFrame(s.out, halo(i))
+			add(newWhole(n, newGroupNorm(s, v(s), n.maxBatch), s, v(s), at, out), out, false)
+		}
+	}
+	if n.first < 0 {
+		n.first = len(n.trunk)
+	}
+}
+
+// pooled looks for a 2x2 max pool without overlap behind the convolution that
+// steps begin with, with or without a ReLU before or after it. It returns the
+// index of the pool and of the last of these steps, or 0.
+func pooled(steps []step) (pool, last int, relu bool) {
+	i := 1
+	if i < len(steps) && steps[i].Kind == ReLU {
+		relu = true
+		i++
+	}
+	if i >= len(steps) || steps[i].Kind != MaxPool || steps[i].Window != 2 || steps[i].Stride < 2 {
+		return 0, 0, false
+	}
+	if i+1 < len(steps) && steps[i+1].Kind == ReLU {
+		return i, i + 1, true
+	}
+	return i, i, relu
+}
+
+// sparseAfter reports whether the layers behind a convolution leave many of its
+// output gradients zero.
+func sparseAfter(steps []step) bool {
+	for _, s := range steps {
+		switch s.Kind {
+		case ReLU:
+			return true
+		case MaxPool:
+			return s.Stride >= 2
+		case Tanh:
+		default:
+			return false
+		}
+	}
+	return false
+}
+
+func (n *simd) buildHead(steps []step, v func(s step) views) {
+	in := n.frames[len(n.frames)-1].stride
+	n.flows = append(n.flows, kernel.Alloc(n.maxBatch*in))
+	for _, s := range steps {
+		var l headLayer
+		switch s.Kind {
+		case Dense:
+			l = newProductDense(n, s, v(s), in)
+		case ReLU, Tanh:
+			l = &headActivation{path: n.path, tanh: s.Kind == Tanh, size: s.in.Size(), stride: in}
+		default: // a norm of features
+			l = newHeadNorm(n, s, v(s), in)
+		}
+		n.head = append(n.head, l)
+		in = l.width()
+		n.flows = append(n.flows, kernel.Alloc(n.maxBatch*in))
+	}
+}
+
+// load converts example e of x, (C, H, W), to the first frame.
+func (n *simd) load(e int, x []float32) {
+	f := n.frames[0]
+	dst := f.example(n.acts[0], e)
+	c, hw := f.C, f.H*f.W
+	if c == 1 {
+		f.copyIn(dst, x)
+		return
+	}
+	for y := range f.H {
+		row := dst[f.origin+y*f.row:][:f.W*c]
+		if c == 3 {
+			r, g, b := x[y*f.W:][:f.W], x[hw+y*f.W:][:f.W], x[2*hw+y*f.W:][:f.W]
+			for i := range r {
+				row[3*i], row[3*i+1], row[3*i+2] = r[i], g[i], b[i]
+			}
+			continue
+		}
+		n.path.Transpose(row, c, x[y*f.W:], hw, c, f.W)
+	}
+}
+
+func (n *simd) forwardExamples(w *worker, lo, hi int) {
+	for e := lo; e < hi; e++ {
+		n.load(e, n.x[e*n.input.Size():][:n.input.Size()])
+		for i, l := range n.trunk {
+			l.forward(w, e, n.frames[i].example(n.acts[i], e), n.frames[i+1].example(n.acts[i+1], e))
+		}
+	}
+}
+
+// backExample carries the gradient of example e down the trunk and adds its
+// parameter gradients to sum.
+func (n *simd) backExample(w *worker, e int, sum []float32) {
+	last := len(n.trunk)
+	dout := n.frames[last].example(n.flows[0], e)
+	at := n.private
+	for i := last - 1; i >= n.first; i-- {
+		l := n.trunk[i]
+		at -= l.private()
+		_, inPlace := l.(*activation)
+		din := w.grads[i]
+		if inPlace {
+			din = dout
+		}
+		if i == n.first {
+			din = nil
+		}
+		l.backward(w, e, n.frames[i].example(n.acts[i], e), n.frames[i+1].example(n.acts[i+1], e), dout, din, sum[at:at+l.private()])
+		dout = din
+	}
+}
+
+// forward returns the class scores of a batch.
+func (n *simd) forward(x []float32, batch int) []float32 {
+	n.x = x
+	for _, l := range n.trunk {
+		l.prepare(false)
+	}
+	n.run(forwardChunk, batch)
+	h := n.acts[len(n.trunk)]
+	for _, l := range n.head {
+		h = l.forward(h, batch)
+	}
+	out := n.logits[:batch*n.classes]
+	stride := n.head[len(n.head)-1].width()
+	for e := range batch {
+		copy(out[e*n.classes:][:n.classes], h[e*stride:])
+	}
+	return out
+}
+
+// backHead fills the flows with gradients, from n.dlogits.
+func (n *simd) backHead(batch int) {
+	last := len(n.head)
+	stride := n.head[last-1].width()
+	for e := range batch {
+		copy(n.flows[last][e*stride:], n.dlogits[e*n.classes:][:n.classes])
+	}
+	for i := last - 1; i >= 0; i-- {
+		dx := n.flows[i]
+		if i == 0 && n.first == len(n.trunk) {
+			dx = nil
+		}
+		n.head[i].backward(n.flows[i+1], dx, batch)
+	}
+}
+
+// gradient overwrites the network's gradient with that of dlogits.
+func (n *simd) gradient(batch int) {
+	n.backHead(batch)
+	for i, l := range n.head {
+		l.gradient(n.flows[i+1], 0, batch)
+	}
+	if n.first == len(n.trunk) {
+		return
+	}
+	for _, l := range n.trunk {
+		l.prepare(true)
+	}
+	n.run(backwardChunk, batch)
+	n.reduce(n.chunkCount(batch))
+	n.finish(n.sums[0])
+}
+
+// reduce adds the sums of all chunks to the first, in order.
+func (n *simd) reduce(chunks int) {
+	for _, s := range n.sums[1:chunks] {
+		n.path.AXPY(n.sums[0], s, 1)
+	}
+}
+
+func (n *simd) finish(sum []float32) {
+	at := 0
+	for _, l := range n.trunk {
+		l.finish(sum[at : at+l.private()])
+		at += l.private()
+	}
+}
+
+// chunkCount is the number of chunks of a batch, and chunk the examples of one.
+func (n *simd) chunkCount(batch int) int {
+	return min(len(n.sums), (batch+minChunk-1)/minChunk)
+}
+
+func (n *simd) chunk(i, batch int) (lo, hi int) {
+	k := n.chunkCount(batch)
+	return i * batch / k, (i + 1) * batch / k
+}
+
+// reorder copies between the canonical order, (rows, a, b) in the terms of param,
+// and (b, a, rows).
+func (n *simd) reorder(dst, src []float32, inward bool) {
+	at := 0
+	for _, q := range n.plan.params {
+		rows, a, b := q.rows, q.a, q.b
+		if rows == 1 {
+			copy(dst[at:at+a*b], src[at:])
+			at += a * b
+			continue
+		}
+		for i := range a {
+			outside, inside := at+i*b, at+i*rows
+			if inward {
+				n.path.Transpose(dst[inside:], a*rows, src[outside:], a*b, rows, b)
+			} else {
+				n.path.Transpose(dst[outside:], a*b, src[inside:], a*rows, b, rows)
+			}
+		}
+		at += rows * a * b
+	}
+}

@@ -1,0 +1,167 @@
+package nn
+
+import "github.com/sotto-fl/sotto/model/kernel"
+
+// directConv is a convolution on frames. Its weights are (kernel row, kernel
+// column, in channel, out channel), which is the B of the product that computes
+// it.
+//
+// Backward, the input gradient is a sum of weight rows over a list of live output
+// gradients: as fast as a dense product when all are live, and faster the more of
+// them a ReLU or a max pool has made zero. So is the weight gradient when many
+// zeros are expected (sparse); otherwise it is a dense product.
+type directConv struct {
+	step
+	views
+	path    *kernel.Path
+	in, out frame
+	sparse  bool
+	depth   int // elements of a window
+	run     int // of them contiguous
+	place   tables
+	turned  []float32 // the weights as (out channel, window)
+	needDX  bool
+	bufs    []convScratch
+}
+
+// tables of byte offsets.
+type tables struct {
+	pixel   []int32 // window of each output pixel in the input frame
+	channel []int32 // row of each output channel in turned
+}
+
+type convScratch struct {
+	product, grad, bias kernel.Product
+	list                *kernel.List
+	byChannel           []float32 // output gradients, (out channel, pixel)
+}
+
+var one = []float32{1}
+
+func newDirectConv(n *simd, s step, v views, in, out frame, sparse bool) *directConv {
+	l := &directConv{
+		step: s, views: v, path: n.path, in: in, out: out,
+		depth: s.Kernel * s.Kernel * s.in.C, run: s.Kernel * s.in.C,
+		needDX: n.first < len(n.trunk),
+	}
+	// Short lists cost more than they save.
+	l.sparse = sparse && s.out.H*s.out.W >= 64
+	for y := range s.out.H {
+		for x := range s.out.W {
+			l.place.pixel = append(l.place.pixel, int32(4*s.Stride*(y*in.row+x*in.C)))
+		}
+	}
+	for c := range s.Out {
+		l.place.channel = append(l.place.channel, int32(4*c*l.depth))
+	}
+	if l.needDX {
+		l.turned = kernel.Alloc(len(v.w))
+	}
+	return l
+}
+
+func (l *directConv) scratch(n int) {
+	l.bufs = make([]convScratch, n)
+	pixels := l.step.out.H * l.step.out.W
+	for i := range l.bufs {
+		b := &l.bufs[i]
+		b.product = l.forwardProduct(l.out.row, l.out.C)
+		b.grad = l.gradProduct(l.out.row)
+		b.bias = l.biasProduct(l.out.row)
+		b.list = kernel.NewList(max(pixels, l.Out), pixels*l.Out)
+		if l.sparse {
+			b.byChannel = kernel.Alloc(pixels * l.Out)
+		}
+	}
+}
+
+// forwardProduct is the convolution of one example; C's rows of pixels are row
+// elements apart.
+func (l *directConv) forwardProduct(row, pixel int) kernel.Product {
+	s := l.step
+	return kernel.Product{
+		Reps: s.out.H, Rows: s.out.W, Cols: s.Out, Segs: s.Kernel, Depth: l.run,
+		ARep: s.Stride * l.in.row, ARow: s.Stride * l.in.C, ASeg: l.in.row, ADepth: 1,
+		BSeg: l.run * s.Out, BDepth: s.Out,
+		CRep: row, CRow: pixel,
+	}
+}
+
+// gradProduct is the weight gradient of one example: for each kernel row, the
+// inputs that it meets, transposed, times the output gradients.
+func (l *directConv) gradProduct(row int) kernel.Product {
+	s := l.step
+	return kernel.Product{
+		Reps: s.Kernel, Rows: l.run, Cols: s.Out, Segs: s.out.H, Depth: s.out.W,
+		ARep: l.in.row, ARow: 1, ASeg: s.Stride * l.in.row, ADepth: s.Stride * l.in.C,
+		BSeg: row, BDepth: s.Out,
+		CRep: l.run * s.Out, CRow: s.Out, IRep: l.run * s.Out, IRow: s.Out,
+	}
+}
+
+// biasProduct sums the output gradients of one example.
+func (l *directConv) biasProduct(row int) kernel.Product {
+	s := l.step
+	return kernel.Product{Reps: 1, Rows: 1, Cols: s.Out, Segs: s.out.H, Depth: s.out.W, BSeg: row, BDepth: s.Out, CRow: s.Out}
+}
+
+func (l *directConv) prepare(backward bool) {
+	if backward && l.needDX {
+		l.path.Transpose(l.turned, l.depth, l.w, l.Out, l.depth, l.Out)
+	}
+}
+
+func (l *directConv) forward(w *worker, _ int, in, out []float32) {
+	l.bufs[w.id].product.Run(l.path, in, l.w, out[l.out.origin:], l.b)
+}
+
+func (l *directConv) private() int { return align(len(l.w)) + align(len(l.b)) }
+
+func align(n int) int { return (n + 15) &^ 15 }
+
+func (l *directConv) backward(w *worker, _ int, in, _, dout, din, sum []float32) {
+	b := &l.bufs[w.id]
+	dy := dout[l.out.origin:]
+	dw, db := sum[:len(l.w)], sum[align(len(l.w)):][:l.Out]
+	b.bias.Run(l.path, one, dy, db, db)
+	s := l.step
+	if l.sparse {
+		pixels := s.out.H * s.out.W
+		for y := range s.out.H {
+			l.path.Transpose(b.byChannel[y*s.out.W:], pixels, dy[y*l.out.row:], l.Out, s.out.W, l.Out)
+		}
+		b.list.Reset()
+		l.path.Compress(b.list, b.byChannel, l.Out, pixels, pixels, l.place.pixel, 0)
+		l.path.Sums(b.list, l.place.channel, in, dw, s.Kernel, l.run, l.in.row, l.run)
+	} else {
+		b.grad.Run(l.path, in, dy, dw, dw)
+	}
+	if din == nil {
+		return
+	}
+	clear(din)
+	b.list.Reset()
+	for y := range s.out.H {
+		l.path.Compress(b.list, dy[y*l.out.row:], s.out.W, l.Out, l.Out, l.place.channel, 0)
+	}
+	l.scatter(b.list, l.place.pixel, din)
+}
+
+// scatter adds to din, for each group of the list, weight rows at the window that
+// place gives.
+func (l *directConv) scatter(list *kernel.List, place []int32, din []float32) {
+	// Rows of windows that are read together should fit in an L1 cache.
+	rows := max(1, min(l.Kernel, 32<<10/(4*l.run*l.Out)))
+	for r := 0; r < l.Kernel; r += rows {
+		l.path.Sums(list, place, l.turned[r*l.run:], din[r*l.in.row:], min(rows, l.Kernel-r), l.run, l.run, l.in.row)
+	}
+}
+
+func (l *directConv) finish(sum []float32) {
+	if l.sparse {
+		l.path.Transpose(l.dw, l.Out, sum, l.depth, l.Out, l.depth)
+	} else {
+		copy(l.dw, sum)
+	}
+	copy(l.db, sum[align(len(l.w)):])
+}

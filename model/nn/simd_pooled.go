@@ -1,0 +1,121 @@
+package nn
+
+import (
+	"sync/atomic"
+
+	"github.com/sotto-fl/sotto/model/kernel"
+)
+
+// pooledConv is a convolution, a 2x2 max pool without overlap and perhaps a ReLU
+// in one. At least three quarters of the gradients that reach the convolution
+// are exactly zero, so backward works on lists of the others. The outputs of the
+// convolution itself are never kept.
+type pooledConv struct {
+	directConv
+	relu   bool
+	pool   frame   // what comes out
+	taps   []int64 // inputs of a pooling window, in bytes from its first
+	offset [16]int32
+	window []int32 // of the first tap of each pooled pixel, in the input frame
+	group  []int32 // the same for each tap
+	arg    []uint8
+	// poolStride is the pool's, band the pooled rows that are computed together.
+	poolStride, band int
+	pooled           []pooledScratch
+	live             atomic.Int64 // gradients that were not zero, in all
+}
+
+type pooledScratch struct {
+	full      []float32 // outputs of the convolution
+	keep      []float32 // live gradients, (pooled pixel, channel)
+	offset    []int32   // and the windows that they belong to
+	byChannel []float32
+	offsets   []int32 // the same as (channel, pooled pixel)
+	list      *kernel.List
+}
+
+func newPooledConv(n *simd, s, p step, v views, in, out frame, relu bool) *pooledConv {
+	l := &pooledConv{directConv: *newDirectConv(n, s, v, in, newFrame(s.out, 0), true), relu: relu, pool: out}
+	l.sparse = true
+	for t := range l.offset {
+		t %= 4
+		l.offset[t] = int32(4 * s.Stride * (t/2*in.row + t%2*in.C))
+	}
+	for t := range 4 {
+		l.taps = append(l.taps, int64(4*(t/2*s.out.W*s.Out+t%2*s.Out)))
+	}
+	for y := range p.out.H {
+		for x := range p.out.W {
+			first := int32(4 * s.Stride * p.Stride * (y*in.row + x*in.C))
+			l.window = append(l.window, first)
+			for t := range 4 {
+				l.group = append(l.group, first+l.offset[t])
+			}
+		}
+	}
+	l.poolStride = p.Stride
+	l.arg = make([]uint8, n.maxBatch*l.argStride())
+	// Rows of a band stay in an L1 cache until they are pooled.
+	l.band = max(1, min(p.out.H, 24<<10/(4*p.Stride*s.out.W*s.Out)))
+	return l
+}
+
+func (l *pooledConv) argStride() int { return l.pool.Size() + kernel.Slack }
+
+func (l *pooledConv) scratch(n int) {
+	l.bufs = make([]convScratch, n)
+	l.pooled = make([]pooledScratch, n)
+	row, size := l.step.out.W*l.Out, l.pool.Size()
+	pixels := l.pool.H * l.pool.W
+	for i := range n {
+		l.bufs[i].product = l.forwardProduct(row, l.Out)
+		l.bufs[i].bias = kernel.Product{Reps: 1, Rows: 1, Cols: l.Out, Segs: 1, Depth: pixels, BDepth: l.Out, CRow: l.Out}
+		l.pooled[i] = pooledScratch{
+			full: kernel.Alloc(((l.band-1)*l.poolStride + 2) * row),
+			keep: kernel.Alloc(size), offset: make([]int32, size),
+			byChannel: kernel.Alloc(size), offsets: make([]int32, size),
+			list: kernel.NewList(max(4*pixels, l.Out), size),
+		}
+	}
+}
+
+func (l *pooledConv) forward(w *worker, e int, in, out []float32) {
+	b, full := &l.bufs[w.id], l.pooled[w.id].full
+	arg := l.arg[e*l.argStride():][:l.argStride()]
+	conv := l.step.out
+	row := conv.W * l.Out
+	for top := 0; top < l.pool.H; top += l.band {
+		rows := min(l.band, l.pool.H-top)
+		b.product.Reps = (rows-1)*l.poolStride + 2
+		b.product.Run(l.path, in[top*l.poolStride*l.Stride*l.in.row:], l.w, full, l.b)
+		for y := range rows {
+			l.path.MaxPool(full[y*l.poolStride*row:], l.taps, out[l.pool.origin+(top+y)*l.pool.row:], arg[(top+y)*l.pool.W*l.Out:], l.Out, l.pool.W, l.poolStride*l.Out, l.relu)
+		}
+	}
+}
+
+func (l *pooledConv) backward(w *worker, e int, in, out, dout, din, sum []float32) {
+	b, p := &l.bufs[w.id], &l.pooled[w.id]
+	arg := l.arg[e*l.argStride():][:l.argStride()]
+	dw, db := sum[:len(l.w)], sum[align(len(l.w)):][:l.Out]
+	n := l.pool.W * l.Out
+	for y := range l.pool.H {
+		at := l.pool.origin + y*l.pool.row
+		l.path.Live(dout[at:], out[at:], arg[y*n:], l.pool.W, l.Out, l.window[y*l.pool.W:], &l.offset, p.keep[y*n:], p.offset[y*n:], l.relu)
+	}
+	pixels := l.pool.H * l.pool.W
+	b.bias.Run(l.path, one, p.keep, db, db)
+	l.path.Transpose(p.byChannel, pixels, p.keep, l.Out, pixels, l.Out)
+	l.path.TransposeInt32(p.offsets, pixels, p.offset, l.Out, pixels, l.Out)
+	p.list.Reset()
+	l.path.Compress(p.list, p.byChannel, l.Out, pixels, pixels, p.offsets, pixels)
+	l.path.Sums(p.list, l.place.channel, in, dw, l.Kernel, l.run, l.in.row, l.run)
+	l.live.Add(int64(p.list.Len()))
+	if din == nil {
+		return
+	}
+	clear(din)
+	p.list.Reset()
+	l.path.CompressTaps(p.list, p.keep, arg, pixels, l.Out, l.Out, 4, l.place.channel)
+	l.scatter(p.list, l.group, din)
+}

@@ -108,7 +108,11 @@ func splitDir(args []string) (dir string, rest []string, err error) {
 	dir = defaultDir
 	for i := 0; i < len(args); i++ {
 		name, value, given := strings.Cut(args[i], "=")
-		if name != "-dir" && name != "--dir" {
+		switch name {
+		case "-dir", "--dir":
+		case "-h", "--h", "-help", "--help":
+			return "", nil, flag.ErrHelp
+		default:
 			rest = append(rest, args[i])
 			continue
 		}

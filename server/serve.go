@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -34,6 +35,8 @@ func splitDir(args []string) (dir string, check bool, rest []string, err error) 
 				return "", false, nil, config.Usagef("-dir needs a folder")
 			}
 			dir = args[i]
+		case "-h", "--h", "-help", "--help":
+			return "", false, nil, flag.ErrHelp
 		case "-check", "--check":
 			check = true
 		default:

@@ -134,7 +134,8 @@ func writeCertificate(path string, der []byte) error {
 	return writeNew(path, 0o644, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
-// writeNew creates a file that must not exist, durably.
+// writeNew creates a file that must not exist, durably. A file that could not be
+// written whole is removed: half a certificate would look like a finished Init.
 func writeNew(path string, mode os.FileMode, b []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
@@ -146,6 +147,9 @@ func writeNew(path string, mode os.FileMode, b []byte) error {
 	}
 	if e := f.Close(); err == nil {
 		err = e
+	}
+	if err != nil {
+		os.Remove(path)
 	}
 	return err
 }

@@ -355,7 +355,7 @@ func (n *simd) reorder(dst, src []float32, inward bool) {
 	at := 0
 	for _, q := range n.plan.params {
 		rows, a, b := q.rows, q.a, q.b
-		if rows == 1 {
+		if rows == 1 && b == 1 {
 			copy(dst[at:at+a*b], src[at:])
 			at += a * b
 			continue

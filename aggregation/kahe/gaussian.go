@@ -17,24 +17,28 @@ const (
 	// tail is the largest magnitude: 13.5 sigma, beyond which a sample lies with
 	// probability under 2^-130.
 	tail = 88
-	// block is how many samples share one residual; see gaussian.
-	block = 64
+	// block is how many samples share a queue of residuals; see gaussian.
+	block = 1024
+	// thresholds is how many magnitudes above zero have a probability of 2^-31 or more.
+	thresholds = 40
 )
 
 // gaussian samples the discrete Gaussian of width Sigma on [-tail, tail] by
 // comparing a uniform integer with a table of thresholds, all of them, always.
 //
-// 63 bits decide the magnitude. Probabilities are rounded *down* to multiples of
-// 2^-63; what the rounding leaves over, some 2^-58, is one more outcome, the
-// residual, in which the magnitude is drawn from the left-over probabilities with
-// 127 bits of its own. So the result is exact to 2^-184 although the scan compares
-// single words. One residual is drawn for each block of samples, needed or not, and
-// put in by masks; that two samples of a block need it has probability 2^-105, and
-// then they are equal instead of independent.
+// 31 bits decide the magnitude, so that one word carries two samples. Probabilities
+// are rounded *down* to multiples of 2^-31; what the rounding leaves over, some
+// 2^-27, is one more outcome, the residual, for which the magnitude is drawn from the
+// left-over probabilities with 127 bits of its own. So the result is exact to 2^-150
+// although the scan compares half words, and the tail reaches 13.5 sigma although the
+// table ends at 6. Eight residuals are drawn for each block of samples, needed or
+// not, and handed out by masks; that a block of 1024 needs a ninth has probability
+// below 2^-160, and it is zero then.
 type gaussian struct {
-	// below[i] is minus the count of outcomes with magnitude above i, so that adding
-	// it to an outcome gives a negative number exactly when the magnitude is above i.
-	below []uint64
+	// reach[i] has, in both halves, 2^31 less the count of outcomes with magnitude
+	// above i: added to an outcome it reaches bit 31 exactly when the magnitude is at
+	// most i.
+	reach [thresholds]uint64
 	// residuals is the number of outcomes that mean the residual.
 	residuals uint64
 	// left[i] is the threshold, high and low word, for a residual above i.
@@ -76,23 +80,18 @@ func newGaussian() *gaussian {
 	counts := make([]uint64, tail+1)
 	rest := make([]*big.Int, tail+1)
 	left := new(big.Int)
-	g.residuals = 1 << 63
-	last := 0
+	g.residuals = 1 << 31
 	for x, w := range weights {
-		share := new(big.Int).Lsh(w, 63)
+		share := new(big.Int).Lsh(w, 31)
 		count, over := share.QuoRem(share, total, new(big.Int))
 		counts[x], rest[x] = count.Uint64(), over
 		left.Add(left, over)
 		g.residuals -= counts[x]
-		if counts[x] != 0 {
-			last = x
-		}
 	}
-	g.below = make([]uint64, last)
 	above := g.residuals
-	for x := last - 1; x >= 0; x-- {
+	for x := thresholds - 1; x >= 0; x-- {
 		above += counts[x+1]
-		g.below[x] = -above
+		g.reach[x] = (1<<31 - above) * (1<<32 + 1)
 	}
 	sum := new(big.Int)
 	for x := tail - 1; x >= 0; x-- {
@@ -104,45 +103,66 @@ func newGaussian() *gaussian {
 	return g
 }
 
-// sample fills dst with independent samples. It takes 8 bytes of the generator for
-// each, and 24 more for each block of 64.
+// sample fills dst with independent samples. For each block, the last one counted
+// as full, it takes 8 residuals of 16 bytes and then 4 bytes for each sample.
 func (g *gaussian) sample(dst []int32, rng *stream) {
+	var least [block / 2]uint64
+	defer clear(least[:])
 	for len(dst) > 0 {
-		n := min(block, len(dst))
-		bytes := rng.next(8*block + 24)
-		residual := g.residual(binary.LittleEndian.Uint64(bytes[8*block:])>>1, binary.LittleEndian.Uint64(bytes[8*block+8:]))
-		var out [block]int32
-		for i := 0; i < block; i += 4 {
-			part := bytes[8*i : 8*i+32]
-			u0, u1 := binary.LittleEndian.Uint64(part), binary.LittleEndian.Uint64(part[8:])
-			u2, u3 := binary.LittleEndian.Uint64(part[16:]), binary.LittleEndian.Uint64(part[24:])
-			v0, v1, v2, v3 := u0>>1, u1>>1, u2>>1, u3>>1
-			var x0, x1, x2, x3 uint64
-			for _, t := range g.below {
-				x0 += (v0 + t) >> 63
-				x1 += (v1 + t) >> 63
-				x2 += (v2 + t) >> 63
-				x3 += (v3 + t) >> 63
-			}
-			out[i] = g.finish(x0, v0, u0, residual)
-			out[i+1] = g.finish(x1, v1, u1, residual)
-			out[i+2] = g.finish(x2, v2, u2, residual)
-			out[i+3] = g.finish(x3, v3, u3, residual)
+		bytes := rng.next(8*16 + 4*block)
+		var queue uint64
+		for range 8 {
+			queue = queue<<8 | g.residual(binary.LittleEndian.Uint64(bytes)>>1, binary.LittleEndian.Uint64(bytes[8:]))
+			bytes = bytes[16:]
 		}
-		copy(dst[:n], out[:])
-		clear(out[:])
+		g.scan(&least, bytes)
+		n := min(block, len(dst))
+		out := dst[:n]
+		for i := range out {
+			u := uint64(binary.LittleEndian.Uint32(bytes))
+			bytes = bytes[4:]
+			// The count of thresholds reached, from the half of the word that is i's.
+			x := thresholds - least[i/2]>>(32*(i&1))&0xff
+			use := -((u&(1<<31-1) - g.residuals) >> 63)
+			x ^= (x ^ queue&0xff) & use
+			queue >>= use & 8
+			sign := -(u >> 31)
+			out[i] = int32((x ^ sign) - sign)
+		}
 		dst = dst[n:]
 	}
 }
 
-// finish puts in the residual where the outcome v says so, and the sign.
-func (g *gaussian) finish(x, v, u, residual uint64) int32 {
-	use := -((v - g.residuals) >> 63)
-	x ^= (x ^ residual) & use
-	sign := -(u & 1)
-	return int32((x ^ sign) - sign)
+// scan counts, in each half of a word, the thresholds that its outcome reaches. It is
+// on its own, and goes by pairs of words, so that everything stays in registers.
+//
+//go:noinline
+func (g *gaussian) scan(out *[block / 2]uint64, bytes []byte) {
+	const low, both = 1<<31 - 1, 1<<32 + 1
+	for i := 0; i < len(out)-1 && len(bytes) >= 16; i += 2 {
+		v0 := binary.LittleEndian.Uint64(bytes) & (low * both)
+		v1 := binary.LittleEndian.Uint64(bytes[8:]) & (low * both)
+		bytes = bytes[16:]
+		var x0, x1 uint64
+		for j := 0; j < thresholds; j += 4 {
+			t := g.reach[j]
+			x0 += (v0 + t) >> 31 & both
+			x1 += (v1 + t) >> 31 & both
+			t = g.reach[j+1]
+			x0 += (v0 + t) >> 31 & both
+			x1 += (v1 + t) >> 31 & both
+			t = g.reach[j+2]
+			x0 += (v0 + t) >> 31 & both
+			x1 += (v1 + t) >> 31 & both
+			t = g.reach[j+3]
+			x0 += (v0 + t) >> 31 & both
+			x1 += (v1 + t) >> 31 & both
+		}
+		out[i], out[i+1] = x0, x1
+	}
 }
 
+// residual draws from the left-over probabilities by 127 bits.
 func (g *gaussian) residual(high, low uint64) (x uint64) {
 	for _, t := range g.left {
 		_, borrow := bits.Sub64(low, t[1], 0)

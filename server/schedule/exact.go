@@ -246,24 +246,6 @@ func (k *core) slopeBracket(parts [][]edge) (lo, hi float64) {
 	return lo, hi
 }
 
-// lowerHull appends to stack the options on the lower convex hull, ascending.
-func lowerHull(t costcurve.Table, stack []int32) []int32 {
-	for j := range t.Tasks {
-		x, c := float64(t.Tasks[j]), t.Joules[j]
-		for len(stack) >= 2 {
-			p, q := stack[len(stack)-2], stack[len(stack)-1]
-			px, pc := float64(t.Tasks[p]), t.Joules[p]
-			// q stays only if it is strictly below the line from p to j.
-			if (t.Joules[q]-pc)*(x-px) < (c-pc)*(float64(t.Tasks[q])-px) {
-				break
-			}
-			stack = stack[:len(stack)-1]
-		}
-		stack = append(stack, int32(j))
-	}
-	return stack
-}
-
 // reduce computes the bound, each client's least reduced cost, and the best single
 // exchange that makes up what is missing, as the first incumbent.
 func (k *core) reduce() {

@@ -127,6 +127,7 @@ func (n *simd) buildTrunk(steps []step, v func(s step) views) {
 		at = out
 	}
 	n.first = -1
+	squashed := false // the buffer holds outputs of a tanh
 	for i := 0; i < len(steps); i++ {
 		s := steps[i]
 		if s.weight >= 0 && n.first < 0 {
@@ -138,13 +139,19 @@ func (n *simd) buildTrunk(steps []step, v func(s step) views) {
 				out := newFrame(steps[i+last].out, halo(i+last))
 				add(newPooledConv(n, s, steps[i+pool], v(s), at, out, relu), out, false)
 				i += last
-				continue
+				break
 			}
 			out := newFrame(s.out, halo(i))
 			add(newDirectConv(n, s, v(s), at, out, sparseAfter(steps[i+1:])), out, false)
 		case ReLU, Tanh:
-			add(&activation{path: n.path, tanh: s.Kind == Tanh, size: at.size}, at, true)
+			// A tanh needs its own outputs again; a ReLU only spoils those whose
+			// gradients it blocks.
+			l := &activation{path: n.path, tanh: s.Kind == Tanh, copies: s.Kind == Tanh && squashed}
+			add(l, at, !l.copies)
+			squashed = squashed || l.tanh
+			continue
 		case Flatten: // (height, width, channel) is already flat
+			continue
 		case MaxPool:
 			out := newFrame(s.out, halo(i))
 			if s.Window*s.Window <= kernel.MaxTaps {
@@ -159,6 +166,7 @@ func (n *simd) buildTrunk(steps []step, v func(s step) views) {
 			out := newFrame(s.out, halo(i))
 			add(newWhole(n, newGroupNorm(s, v(s), n.maxBatch), s, v(s), at, out), out, false)
 		}
+		squashed = false
 	}
 	if n.first < 0 {
 		n.first = len(n.trunk)
@@ -203,15 +211,23 @@ func sparseAfter(steps []step) bool {
 func (n *simd) buildHead(steps []step, v func(s step) views) {
 	in := n.frames[len(n.frames)-1].stride
 	n.flows = append(n.flows, kernel.Alloc(n.maxBatch*in))
+	squashed := false // as in buildTrunk
 	for _, s := range steps {
 		var l headLayer
 		switch s.Kind {
 		case Dense:
 			l = newProductDense(n, s, v(s), in)
+			squashed = false
 		case ReLU, Tanh:
-			l = &headActivation{path: n.path, tanh: s.Kind == Tanh, size: s.in.Size(), stride: in}
+			a := &headActivation{path: n.path, tanh: s.Kind == Tanh, stride: in}
+			if a.tanh && squashed {
+				a.own = kernel.Alloc(n.maxBatch * in)
+			}
+			squashed = squashed || a.tanh
+			l = a
 		default: // a norm of features
 			l = newHeadNorm(n, s, v(s), in)
+			squashed = false
 		}
 		n.head = append(n.head, l)
 		in = l.width()
@@ -259,9 +275,8 @@ func (n *simd) backExample(w *worker, e int, sum []float32) {
 	for i := last - 1; i >= n.first; i-- {
 		l := n.trunk[i]
 		at -= l.private()
-		_, inPlace := l.(*activation)
 		din := w.grads[i]
-		if inPlace {
+		if a, ok := l.(*activation); ok && !a.copies {
 			din = dout
 		}
 		if i == n.first {

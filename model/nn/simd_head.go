@@ -72,20 +72,24 @@ func (l *productDense) norms(dy []float32, batch int, squares []float64) {
 	}
 }
 
-// headActivation is a ReLU or tanh in place.
+// headActivation is a ReLU or tanh, in place unless it has outputs of its own.
 type headActivation struct {
-	path         *kernel.Path
-	tanh         bool
-	size, stride int
-	y            []float32
+	path   *kernel.Path
+	tanh   bool
+	stride int
+	own, y []float32
 }
 
 func (l *headActivation) width() int { return l.stride }
 
 func (l *headActivation) forward(x []float32, batch int) []float32 {
 	l.y = x[:batch*l.stride]
+	if l.own != nil {
+		copy(l.own, l.y)
+		l.y = l.own[:batch*l.stride]
+	}
 	apply(l.path, l.tanh, l.y)
-	return x
+	return l.y
 }
 
 func (l *headActivation) backward(dy, dx []float32, batch int) {

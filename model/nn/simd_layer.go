@@ -2,11 +2,11 @@ package nn
 
 import "github.com/sotto-fl/sotto/model/kernel"
 
-// activation is a ReLU or tanh in place. Both leave a halo of zeros as it is.
+// activation is a ReLU or tanh, in place unless copies is set. Both leave a halo
+// of zeros as it is.
 type activation struct {
-	path *kernel.Path
-	tanh bool
-	size int
+	path         *kernel.Path
+	tanh, copies bool
 }
 
 func (l *activation) private() int     { return 0 }
@@ -14,9 +14,18 @@ func (l *activation) scratch(int)      {}
 func (l *activation) prepare(bool)     {}
 func (l *activation) finish([]float32) {}
 
-func (l *activation) forward(_ *worker, _ int, _, out []float32) { apply(l.path, l.tanh, out) }
+func (l *activation) forward(_ *worker, _ int, in, out []float32) {
+	if l.copies {
+		copy(out, in)
+	}
+	apply(l.path, l.tanh, out)
+}
 
-func (l *activation) backward(_ *worker, _ int, _, out, dout, _, _ []float32) {
+func (l *activation) backward(_ *worker, _ int, _, out, dout, din, _ []float32) {
+	if l.copies && din != nil {
+		copy(din, dout)
+		dout = din
+	}
 	applyBack(l.path, l.tanh, dout, out)
 }
 

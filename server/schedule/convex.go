@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-
-	"github.com/sotto-fl/sotto/internal/costcurve"
 )
 
 // SolveConvex returns the least-energy allocation of exactly total tasks to clients
@@ -86,8 +84,8 @@ func SolveConvex(clients []Client, total int64) (Allocation, error) {
 
 // check validates every client and adds up the bounds.
 func check(clients []Client) (least, most int64, err error) {
-	if len(clients) > 1<<22 {
-		return 0, 0, fmt.Errorf("%w: %d clients, want at most %d", costcurve.ErrInvalid, len(clients), 1<<22)
+	if len(clients) > maxClients {
+		return 0, 0, invalid("%d clients, want at most %d", len(clients), maxClients)
 	}
 	type tally struct {
 		least, most int64

@@ -105,8 +105,8 @@ type core struct {
 type swap struct{ client, option int32 }
 
 func (k *core) check() (least, most int64, err error) {
-	if len(k.tables) > 1<<22 {
-		return 0, 0, fmt.Errorf("%w: %d clients, want at most %d", costcurve.ErrInvalid, len(k.tables), 1<<22)
+	if len(k.tables) > maxClients {
+		return 0, 0, invalid("%d clients, want at most %d", len(k.tables), maxClients)
 	}
 	errs := make([]error, chunkCount(len(k.tables)))
 	chunks(len(k.tables), func(part, lo, hi int) {

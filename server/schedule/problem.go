@@ -48,8 +48,23 @@ func (e *InfeasibleError) Is(target error) bool { return target == ErrInfeasible
 // Unlimited is the Max of a client that only its curve limits.
 const Unlimited = math.MaxInt64
 
-// maxTotal bounds sums of tasks: 2^22 clients at costcurve.MaxTasks.
-const maxTotal = 1 << 62
+// maxClients at costcurve.MaxTasks each add up to 2^62.
+const maxClients = 1 << 22
+
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{costcurve.ErrInvalid}, args...)...)
+}
+
+// sizes checks that there is a bound for each of n clients, and not too many.
+func sizes(n int, bounds []Bounds) error {
+	if n > maxClients {
+		return invalid("%d clients, want at most %d", n, maxClients)
+	}
+	if len(bounds) != n {
+		return invalid("%d clients and %d bounds, want as many", n, len(bounds))
+	}
+	return nil
+}
 
 // Client is one participant of a convex problem. Max is also cut to Curve.Max().
 type Client struct {

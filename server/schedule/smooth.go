@@ -1,7 +1,6 @@
 package schedule
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/sotto-fl/sotto/internal/costcurve"
@@ -25,8 +24,8 @@ type Convex interface {
 // stops when the tasks between two prices are few enough to sort out one by one:
 // O(n) a pass and a handful of passes, at most 64 whatever the costs.
 func SolveSmooth[C Convex](curves []C, bounds []Bounds, total int64) (Allocation, error) {
-	if len(curves) != len(bounds) {
-		return Allocation{}, fmt.Errorf("%w: %d curves and %d bounds, want as many", costcurve.ErrInvalid, len(curves), len(bounds))
+	if err := sizes(len(curves), bounds); err != nil {
+		return Allocation{}, err
 	}
 	s, err := newSearch(curves, bounds, total)
 	if err != nil {
@@ -67,9 +66,6 @@ type search[C keyed] struct {
 
 func newSearch[C keyed](curves []C, bounds []Bounds, total int64) (*search[C], error) {
 	n := len(curves)
-	if n > 1<<22 {
-		return nil, fmt.Errorf("%w: %d clients, want at most %d", costcurve.ErrInvalid, n, 1<<22)
-	}
 	s := &search[C]{
 		curves: curves, total: total,
 		a: make([]int64, n), b: make([]int64, n), spare: make([]int64, n),

@@ -20,12 +20,14 @@ var (
 
 const (
 	maxEntry     = 4096
+	lengthSize   = 8
 	journalStart = "sotto key holder journal, version 1\n"
 )
 
-// journal is an append-only file of entries. Each is its length in four bytes, the
-// entry, and the SHA-256 of the previous sum and the entry: entries cannot be
-// dropped, changed or reordered without the rest being seen to be damaged.
+// journal is an append-only file of entries. Each is its length in four bytes and
+// the length's complement in four, the entry, and the SHA-256 of the previous sum
+// and the entry. Entries cannot be changed, reordered or dropped from the middle
+// without being seen to be; and a damaged length is not taken for the end.
 type journal struct {
 	file   *os.File
 	sum    statement.Digest
@@ -86,26 +88,27 @@ func (j *journal) read(path string, replay func([]byte) error) error {
 		if len(bytes.Trim(rest, "\x00")) == 0 {
 			break
 		}
-		if len(rest) < 4 {
+		if len(rest) < lengthSize {
 			break
 		}
-		n := int(binary.BigEndian.Uint32(rest))
-		if n < 1 || n > maxEntry {
-			return damaged(at, fmt.Sprintf("entry of %d bytes", n))
+		n := binary.BigEndian.Uint32(rest)
+		if n < 1 || n > maxEntry || ^n != binary.BigEndian.Uint32(rest[4:]) {
+			return damaged(at, "length of an entry")
 		}
-		if len(rest) < 4+n+sha256.Size {
+		end := lengthSize + int(n)
+		if len(rest) < end+sha256.Size {
 			break
 		}
-		entry := rest[4 : 4+n]
+		entry := rest[lengthSize:end]
 		sum := j.next(entry)
-		if sum != statement.Digest(rest[4+n:4+n+sha256.Size]) {
+		if sum != statement.Digest(rest[end:end+sha256.Size]) {
 			return damaged(at, "entry does not match its sum")
 		}
 		if err := replay(entry); err != nil {
 			return fmt.Errorf("journal %s, byte %d: %w", path, at, err)
 		}
 		j.sum = sum
-		at += 4 + n + sha256.Size
+		at += end + sha256.Size
 	}
 	return j.cut(int64(at))
 }
@@ -151,7 +154,9 @@ func (j *journal) append(entry []byte) error {
 		return fmt.Errorf("write journal: entry of %d bytes, want 1 to %d", len(entry), maxEntry)
 	}
 	sum := j.next(entry)
-	b := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(entry)+len(sum)), uint32(len(entry)))
+	n := uint32(len(entry))
+	b := make([]byte, 0, lengthSize+len(entry)+len(sum))
+	b = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(b, n), ^n)
 	b = append(append(b, entry...), sum[:]...)
 	if err := j.write(b); err != nil {
 		return err

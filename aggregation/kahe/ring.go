@@ -114,7 +114,7 @@ func newRing(p Preset) *Ring {
 	for _, q := range p.Primes {
 		r.moduli = append(r.moduli, newModulus(q, p.N))
 	}
-	for r.limbs*64-7 < p.Bits {
+	for p.Bits > pack.MaxBits(r.limbs) {
 		r.limbs *= 2
 	}
 	r.q[0] = 1

@@ -18,8 +18,9 @@ type Coder struct {
 }
 
 // NewCoder returns the coder of coefficients from 0 to max, given in limbs words
-// (1, 2 or 4), least significant first. It has at most 64*limbs-7 bits: what whole
-// words loaded from any byte still cover.
+// (1, 2 or 4), least significant first. One limb has at
+// most 57 bits, what a word loaded from any byte still covers; two have 64 to 113,
+// four 64 to 249.
 func NewCoder(limbs int, max []uint64) (Coder, error) {
 	if limbs != 1 && limbs != 2 && limbs != 4 || len(max) != limbs {
 		return Coder{}, fmt.Errorf("coder of %d limbs with a maximum of %d, want 1, 2 or 4", limbs, len(max))
@@ -31,10 +32,18 @@ func NewCoder(limbs int, max []uint64) (Coder, error) {
 			c.bits = 64*l + bits.Len64(m)
 		}
 	}
-	if c.bits < 1 || c.bits > 64*limbs-7 {
+	if c.bits < []int{1: 1, 2: 64, 4: 64}[limbs] || c.bits > MaxBits(limbs) {
 		return Coder{}, fmt.Errorf("coefficients of %d bits do not fit %d limbs", c.bits, limbs)
 	}
 	return c, nil
+}
+
+// MaxBits is the widest coefficient of some limbs.
+func MaxBits(limbs int) int {
+	if limbs == 2 {
+		return 56 + 57 // see check2
+	}
+	return 64*limbs - 7
 }
 
 // Bits is the width of one coefficient.
@@ -228,7 +237,8 @@ func (c Coder) check1(src []byte, n int) (bad uint64) {
 	mask, limit, step := c.mask(0), c.max[0], uint(c.bits)
 	pos := uint(0)
 	for range n {
-		w := binary.LittleEndian.Uint64(src[pos>>3:]) >> (pos & 7) & mask
+		at := pos >> 3
+		w := binary.LittleEndian.Uint64(src[at:at+8:at+8]) >> (pos & 7) & mask
 		bad |= limit - w
 		pos += step
 	}
@@ -239,7 +249,8 @@ func (c Coder) add1(acc []uint64, src []byte) (bad uint64) {
 	mask, limit, step := c.mask(0), c.max[0], uint(c.bits)
 	pos := uint(0)
 	for i := range acc {
-		w := binary.LittleEndian.Uint64(src[pos>>3:]) >> (pos & 7) & mask
+		at := pos >> 3
+		w := binary.LittleEndian.Uint64(src[at:at+8:at+8]) >> (pos & 7) & mask
 		bad |= limit - w
 		acc[i] += w
 		pos += step
@@ -247,37 +258,49 @@ func (c Coder) add1(acc []uint64, src []byte) (bad uint64) {
 	return bad
 }
 
+// Two limbs are read as bits 0 to 63-shift of one load and the rest of a second
+// one 7 bytes on; where the two overlap they have the same bits.
+
 func (c Coder) check2(src []byte, n int) (bad uint64) {
-	low, high, limit0, limit1, step := c.mask(0), c.mask(1), c.max[0], c.max[1], uint(c.bits)
+	high, limit0, limit1, step := 255|c.mask(1)<<8, c.max[0], c.max[1], uint(c.bits)
 	pos := uint(0)
 	for range n {
-		part := src[pos>>3:][:16]
-		lo, hi := binary.LittleEndian.Uint64(part), binary.LittleEndian.Uint64(part[8:])
-		shift := pos & 7
-		lo, hi = (lo>>shift|hi<<1<<(63-shift))&low, hi>>shift&high
+		at := pos >> 3
+		part := src[at : at+15 : at+15]
+		top := binary.LittleEndian.Uint64(part[7:]) >> (pos & 7) & high
+		lo := binary.LittleEndian.Uint64(part)>>(pos&7) | top<<56
 		_, borrow := bits.Sub64(limit0, lo, 0)
-		bad |= limit1 - hi - borrow
+		_, borrow = bits.Sub64(limit1, top>>8, borrow)
+		bad |= borrow
 		pos += step
 	}
-	return bad
+	return -bad
 }
 
+// add2 looks at the top bits alone: what reaches those of the maximum may be too
+// large and is looked at again.
 func (c Coder) add2(acc []uint64, src []byte) (bad uint64) {
-	low, high, limit0, limit1, step := c.mask(0), c.mask(1), c.max[0], c.max[1], uint(c.bits)
-	pos := uint(0)
-	for ; len(acc) >= 2; acc = acc[2:] {
-		part := src[pos>>3:][:16]
-		lo, hi := binary.LittleEndian.Uint64(part), binary.LittleEndian.Uint64(part[8:])
-		shift := pos & 7
-		lo, hi = (lo>>shift|hi<<1<<(63-shift))&low, hi>>shift&high
-		_, borrow := bits.Sub64(limit0, lo, 0)
-		bad |= limit1 - hi - borrow
-		var carry uint64
-		acc[0], carry = bits.Add64(acc[0], lo, 0)
-		acc[1] += hi + carry
-		pos += step
+	if add2(acc, src, 255|c.mask(1)<<8, c.max[0]>>56|c.max[1]<<8, uint(c.bits)) {
+		return c.check2(src, len(acc)/2)
 	}
-	return bad
+	return 0
+}
+
+func add2(acc []uint64, src []byte, high, limit uint64, step uint) bool {
+	pos := uint(0)
+	var doubt uint64
+	for i := 0; i < len(acc)-1; i += 2 {
+		at := pos >> 3
+		part := src[at : at+15 : at+15]
+		top := binary.LittleEndian.Uint64(part[7:]) >> (pos & 7) & high
+		lo := binary.LittleEndian.Uint64(part)>>(pos&7) | top<<56
+		pos += step
+		doubt |= limit - 1 - top
+		var carry uint64
+		acc[i], carry = bits.Add64(acc[i], lo, 0)
+		acc[i+1], _ = bits.Add64(acc[i+1], top>>8, carry)
+	}
+	return doubt>>63 != 0
 }
 
 func (c Coder) check4(src []byte, n int) (bad uint64) {

@@ -127,7 +127,7 @@ func TestSplitSeesOverflowOfTopField(t *testing.T) {
 
 func drawCoder(t *rapid.T) (Coder, *big.Int) {
 	limbs := rapid.SampledFrom([]int{1, 2, 4}).Draw(t, "limbs")
-	bits := rapid.IntRange(max(1, 64*limbs/2-20), 64*limbs-7).Draw(t, "bits")
+	bits := rapid.IntRange(max(1, min(64, 64*limbs-64)), MaxBits(limbs)).Draw(t, "bits")
 	top := new(big.Int).Lsh(big.NewInt(1), uint(bits))
 	top.Sub(top, big.NewInt(1+rapid.Int64Range(0, 3).Draw(t, "below")))
 	if bits < 4 {

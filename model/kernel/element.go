@@ -62,6 +62,19 @@ func (p *Path) AXPY(y, x []float32, c float32) {
 	}
 }
 
+// Scale multiplies y by c.
+func (p *Path) Scale(y []float32, c float32) {
+	if !p.SIMD() {
+		for i := range y {
+			y[i] *= c
+		}
+		return
+	}
+	for i := 0; i < len(y); i += maxRun {
+		p.scale(&y[i], uintptr(min(maxRun, len(y)-i)), c, maskTable)
+	}
+}
+
 // AXPY64 adds c*x to y in float64. Equal inputs give equal bits on every SIMD
 // path.
 func (p *Path) AXPY64(y []float64, x []float32, c float64) {

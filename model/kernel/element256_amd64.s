@@ -499,6 +499,41 @@ done:
 	VZEROUPPER
 	RET
 
+// func scale256(y *float32, n uintptr, c float32, masks int64)
+// Requires: AVX, AVX2, SSE
+TEXT ·scale256(SB), NOSPLIT, $0-32
+	MOVQ         y+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVSS        c+16(FP), X0
+	VBROADCASTSS X0, Y0
+	CMPQ         CX, $0x08
+	JLT          tail
+
+full:
+	VMOVUPS (AX), Y1
+	VMULPS  Y0, Y1, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $0x20, AX
+	SUBQ    $0x08, CX
+	CMPQ    CX, $0x08
+	JGE     full
+
+tail:
+	TESTQ      CX, CX
+	JZ         done
+	MOVQ       masks+24(FP), DX
+	MOVQ       $0x00000008, BX
+	SUBQ       CX, BX
+	VMOVUPS    (DX)(BX*4), Y1
+	VMASKMOVPS (AX), Y1, Y2
+	VMULPS     Y0, Y2, Y2
+	VMASKMOVPS Y2, Y1, (AX)
+	ADDQ       $0x20, AX
+
+done:
+	VZEROUPPER
+	RET
+
 // func axpy64256(y *float64, x *float32, n uintptr, c float64)
 // Requires: AVX, AVX2, FMA3, SSE2
 TEXT ·axpy64256(SB), NOSPLIT, $0-32

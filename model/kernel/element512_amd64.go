@@ -24,6 +24,9 @@ func tanhBack512(dy *float32, y *float32, n uintptr, masks int64)
 func axpy512(y *float32, x *float32, n uintptr, c float32, masks int64)
 
 //go:noescape
+func scale512(y *float32, n uintptr, c float32, masks int64)
+
+//go:noescape
 func axpy64512(y *float64, x *float32, n uintptr, c float64)
 
 //go:noescape

@@ -484,6 +484,40 @@ done:
 	VZEROUPPER
 	RET
 
+// func scale512(y *float32, n uintptr, c float32, masks int64)
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·scale512(SB), NOSPLIT, $0-32
+	MOVQ         y+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVSS        c+16(FP), X0
+	VBROADCASTSS X0, Z0
+	CMPQ         CX, $0x10
+	JLT          tail
+
+full:
+	VMOVUPS (AX), Z1
+	VMULPS  Z0, Z1, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    $0x40, AX
+	SUBQ    $0x10, CX
+	CMPQ    CX, $0x10
+	JGE     full
+
+tail:
+	TESTQ     CX, CX
+	JZ        done
+	MOVL      $-1, DX
+	BZHIL     CX, DX, DX
+	KMOVW     DX, K1
+	VMOVUPS.Z (AX), K1, Z1
+	VMULPS    Z0, Z1, Z1
+	VMOVUPS   Z1, K1, (AX)
+	ADDQ      $0x40, AX
+
+done:
+	VZEROUPPER
+	RET
+
 // func axpy64512(y *float64, x *float32, n uintptr, c float64)
 // Requires: AVX, AVX512F, SSE2
 TEXT ·axpy64512(SB), NOSPLIT, $0-32

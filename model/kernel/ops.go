@@ -13,6 +13,7 @@ type ops struct {
 	reluBack     func(dy, y *float32, n uintptr, masks int64)
 	tanhBack     func(dy, y *float32, n uintptr, masks int64)
 	axpy         func(y, x *float32, n uintptr, c float32, masks int64)
+	scale        func(y *float32, n uintptr, c float32, masks int64)
 	axpy64       func(y *float64, x *float32, n uintptr, c float64)
 	squares      func(x *float32, n uintptr) float64
 	adam         func(w, dw, m, u *float32, n uintptr, s *[6]float32, masks int64)

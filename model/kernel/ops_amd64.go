@@ -5,7 +5,7 @@ var ops512 = ops{
 	compress: compress512, compressTaps: compressTaps512, live: live512,
 	maxPool: maxPool512, maxPoolBack: maxPoolBack512,
 	relu: relu512, tanh: tanh512, reluBack: reluBack512, tanhBack: tanhBack512,
-	axpy: axpy512, axpy64: axpy64512, squares: squares512, adam: adam512, momentum: momentum512,
+	axpy: axpy512, scale: scale512, axpy64: axpy64512, squares: squares512, adam: adam512, momentum: momentum512,
 }
 
 var ops256 = ops{
@@ -13,7 +13,7 @@ var ops256 = ops{
 	compress: compress256, compressTaps: compressTaps256, live: live256,
 	maxPool: maxPool256, maxPoolBack: maxPoolBack256,
 	relu: relu256, tanh: tanh256, reluBack: reluBack256, tanhBack: tanhBack256,
-	axpy: axpy256, axpy64: axpy64256, squares: squares256, adam: adam256, momentum: momentum256,
+	axpy: axpy256, scale: scale256, axpy64: axpy64256, squares: squares256, adam: adam256, momentum: momentum256,
 }
 
 func transpose(src, dst *float32, rows, cols, srcRow, dstRow uintptr) {

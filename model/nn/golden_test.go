@@ -97,7 +97,9 @@ func l2(v []float32) float64 {
 	return math.Sqrt(s)
 }
 
-func TestGolden(t *testing.T) {
+func TestGolden(t *testing.T) { onEachPath(t, testGolden) }
+
+func testGolden(t *testing.T) {
 	g := readGolden(t, "testdata/cnn_pytorch.json")
 	n, m, x, labels := goldenNetwork(t, g)
 	logits := n.Forward(x, len(labels))
@@ -147,36 +149,10 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// The layers can give the gradient of one example at a time.
-func TestPerExampleGradients(t *testing.T) {
-	g := readGolden(t, "testdata/cnn_pytorch.json")
-	n, _, x, labels := goldenNetwork(t, g)
-	if n.simd != nil {
-		t.Skip("the layers of the portable path; SOTTO_KERNEL=go runs this")
-	}
-	n.Gradient(x, labels)
-	batch := slices.Clone(n.grads)
-	sum := make([]float64, len(batch))
-	for e := range labels {
-		clear(n.grads)
-		n.backprop(n.Forward(x, len(labels)), labels, e, e+1)
-		// The loss is the mean, so each gradient carries 1/8.
-		if got := l2(n.grads) * float64(len(labels)); math.Abs(got-g.PerExample[e]) > 1e-4*g.PerExample[e] {
-			t.Errorf("gradient of example %d has norm %v, want %v", e, got, g.PerExample[e])
-		}
-		for i, v := range n.grads {
-			sum[i] += float64(v)
-		}
-	}
-	for i, want := range batch {
-		if math.Abs(sum[i]-float64(want)) > 1e-6 {
-			t.Fatalf("examples' gradients sum to %v at %d, the batch's is %v", sum[i], i, want)
-		}
-	}
-}
-
 // The reference updates in float64; the package optim has its own tests.
-func TestGoldenLossCurves(t *testing.T) {
+func TestGoldenLossCurves(t *testing.T) { onEachPath(t, testGoldenLossCurves) }
+
+func testGoldenLossCurves(t *testing.T) {
 	g := readGolden(t, "testdata/cnn_pytorch.json")
 	type state struct{ w, grad, u, v float64 }
 	const momentum, beta1, beta2, epsilon = 0.9, 0.9, 0.999, 1e-8

@@ -51,6 +51,10 @@ func randomArchitecture(r *rand.Rand, kind Kind) Architecture {
 }
 
 func TestGradientsByCentralDifferences(t *testing.T) {
+	onEachPath(t, testGradientsByCentralDifferences)
+}
+
+func testGradientsByCentralDifferences(t *testing.T) {
 	for i, kind := range []Kind{Conv2D, MaxPool, AvgPool, Dense, GroupNorm, ReLU, Tanh, Flatten} {
 		t.Run(string(kind), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(20, uint64(i)))
@@ -181,7 +185,7 @@ func TestCrossEntropyExtremes(t *testing.T) {
 		"NaN":                   {[]float32{nan, 5}, math.NaN(), 0},
 	} {
 		grad := make([]float32, 2)
-		loss, correct := crossEntropy(grad, c.row, []int32{1}, 2)
+		loss, correct := crossEntropy(grad, c.row, []int32{1}, 2, 1)
 		if correct != c.correct {
 			t.Errorf("%s: correct is %d, want %d", name, correct, c.correct)
 		}
@@ -191,7 +195,9 @@ func TestCrossEntropyExtremes(t *testing.T) {
 	}
 }
 
-func TestImportExport(t *testing.T) {
+func TestImportExport(t *testing.T) { onEachPath(t, testImportExport) }
+
+func testImportExport(t *testing.T) {
 	for _, name := range []string{"cifar-cnn", "mnist-cnn"} {
 		a, _ := Named(name)
 		m, err := a.Init(3)
@@ -240,7 +246,9 @@ func TestScoresDoNotDependOnBatching(t *testing.T) {
 }
 
 // Buffers of an earlier, larger batch leave no trace.
-func TestStepIsRepeatable(t *testing.T) {
+func TestStepIsRepeatable(t *testing.T) { onEachPath(t, testStepIsRepeatable) }
+
+func testStepIsRepeatable(t *testing.T) {
 	a, err := ParseArchitecture([]byte("name: x\ninput: {channels: 2, height: 9, width: 7}\nlayers: [{kind: conv2d, out: 4, kernel: 3, padding: 2}, {kind: group_norm, groups: 2}, {kind: relu}, {kind: max_pool, window: 3, stride: 2}, {kind: conv2d, out: 5, kernel: 2}, {kind: tanh}, {kind: avg_pool, window: 2, stride: 1}, {kind: flatten}, {kind: dense, out: 3}]"))
 	if err != nil {
 		t.Fatal(err)
@@ -262,7 +270,9 @@ func TestStepIsRepeatable(t *testing.T) {
 	}
 }
 
-func TestNoAllocationAfterNew(t *testing.T) {
+func TestNoAllocationAfterNew(t *testing.T) { onEachPath(t, testNoAllocationAfterNew) }
+
+func testNoAllocationAfterNew(t *testing.T) {
 	text := "name: x\ninput: {channels: 3, height: 12, width: 12}\nlayers: [{kind: conv2d, out: 4, kernel: 3}, {kind: group_norm, groups: 2}, {kind: tanh}, {kind: avg_pool, window: 2}, {kind: relu}, {kind: max_pool, window: 2}, {kind: flatten}, {kind: dense, out: 3}]"
 	custom, err := ParseArchitecture([]byte(text))
 	if err != nil {

@@ -8,9 +8,8 @@ import (
 // crossEntropy returns the sum over rows of -log softmax(logits)[label], and
 // how many rows have their largest score at the label (the first one wins a
 // tie; a row with a NaN is wrong). If grad is not nil it is overwritten with
-// the gradient of the mean loss. Sums are in float64.
-func crossEntropy(grad, logits []float32, labels []int32, classes int) (lossSum float64, correct int) {
-	scale := 1 / float64(len(labels))
+// the gradient of scale times the summed loss. Sums are in float64.
+func crossEntropy(grad, logits []float32, labels []int32, classes int, scale float64) (lossSum float64, correct int) {
 	for r, label := range labels {
 		if label < 0 || int(label) >= classes {
 			panic(fmt.Sprintf("nn: label %d, want 0 to %d", label, classes-1))

@@ -260,22 +260,22 @@ func (n *Network) Forward(x []float32, batch int) []float32 {
 func (n *Network) Gradient(x []float32, labels []int32) (lossSum float64, correct int) {
 	logits := n.Forward(x, len(labels))
 	if n.simd != nil {
-		lossSum, correct = crossEntropy(n.simd.dlogits[:len(logits)], logits, labels, n.classes)
+		lossSum, correct = crossEntropy(n.simd.dlogits[:len(logits)], logits, labels, n.classes, 1/float64(len(labels)))
 		n.simd.gradient(len(labels))
 		return lossSum, correct
 	}
 	clear(n.grads)
-	return n.backprop(logits, labels, 0, len(labels))
+	return n.backprop(logits, labels, 1/float64(len(labels)))
 }
 
-// backprop adds to grads what examples lo to hi-1 contribute to the gradient
-// of the mean loss over the batch that Forward saw last.
-func (n *Network) backprop(logits []float32, labels []int32, lo, hi int) (lossSum float64, correct int) {
+// backprop adds to grads the gradient of scale times the summed loss of the
+// batch that Forward saw last, on the portable path.
+func (n *Network) backprop(logits []float32, labels []int32, scale float64) (lossSum float64, correct int) {
 	batch := len(labels)
 	dy := n.dlogits[:len(logits)]
-	lossSum, correct = crossEntropy(dy, logits, labels, n.classes)
+	lossSum, correct = crossEntropy(dy, logits, labels, n.classes, scale)
 	for i := len(n.layers) - 1; ; i-- {
-		n.layers[i].gradient(dy, lo, hi)
+		n.layers[i].gradient(dy, 0, batch)
 		if i == n.first {
 			return lossSum, correct
 		}
@@ -290,5 +290,5 @@ func (n *Network) backprop(logits []float32, labels []int32, lo, hi int) (lossSu
 // Gradient does.
 func (n *Network) Evaluate(x []float32, labels []int32) (lossSum float64, correct int) {
 	logits := n.Forward(x, len(labels))
-	return crossEntropy(nil, logits, labels, n.classes)
+	return crossEntropy(nil, logits, labels, n.classes, 0)
 }

@@ -31,12 +31,20 @@ type simd struct {
 	classes  int
 	pixels   []float32 // scratch of transposed input
 	team
+
+	// For clipped gradients: the squared norm of each example's gradient, what
+	// it is scaled by, and the statistics of each chunk.
+	clip    float64
+	squares []float64
+	factors []float32
+	stats   []ClipStats
 }
 
 // worker is the scratch of one goroutine.
 type worker struct {
 	id    int
 	grads [][]float32 // gradients with respect to frames[i], one example
+	one   []float32   // private gradient of one example
 }
 
 // trunkLayer works on single examples. in and out are whole examples of its
@@ -61,10 +69,12 @@ type headLayer interface {
 	// backward overwrites dx (unless it is nil).
 	backward(dy, dx []float32, batch int)
 	// gradient overwrites the layer's gradient with the sum over examples lo to
-	// hi-1, each scaled by factor (nil: not scaled).
+	// hi-1 of the last forward pass.
 	gradient(dy []float32, lo, hi int)
 	// norms adds the squared norm of each example's gradient to squares.
 	norms(dy []float32, batch int, squares []float64)
+	// drop makes example e harmless to gradient, where its values are not finite.
+	drop(e int)
 	width() int // elements from one output row to the next
 }
 
@@ -324,15 +334,12 @@ func (n *simd) backHead(batch int) {
 
 // gradient overwrites the network's gradient with that of dlogits.
 func (n *simd) gradient(batch int) {
-	n.backHead(batch)
+	n.startUnits(batch)
 	for i, l := range n.head {
 		l.gradient(n.flows[i+1], 0, batch)
 	}
-	if n.first == len(n.trunk) {
+	if n.private == 0 {
 		return
-	}
-	for _, l := range n.trunk {
-		l.prepare(true)
 	}
 	n.run(backwardChunk, batch)
 	n.reduce(n.chunkCount(batch))

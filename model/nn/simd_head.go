@@ -72,6 +72,8 @@ func (l *productDense) norms(dy []float32, batch int, squares []float64) {
 	}
 }
 
+func (l *productDense) drop(e int) { clear(l.x[e*l.stride:][:l.in]) }
+
 // headActivation is a ReLU or tanh, in place unless it has outputs of its own.
 type headActivation struct {
 	path   *kernel.Path
@@ -102,6 +104,7 @@ func (l *headActivation) backward(dy, dx []float32, batch int) {
 
 func (l *headActivation) gradient([]float32, int, int)    {}
 func (l *headActivation) norms([]float32, int, []float64) {}
+func (l *headActivation) drop(int)                        {}
 
 // headNorm is a group norm of features.
 type headNorm struct {
@@ -155,3 +158,5 @@ func (l *headNorm) norms(dy []float32, batch int, squares []float64) {
 		}
 	}
 }
+
+func (l *headNorm) drop(e int) { clear(l.example(l.xhat, e)) }

@@ -3,6 +3,8 @@ package nn
 import (
 	"sync"
 	"sync/atomic"
+
+	"github.com/sotto-fl/sotto/model/kernel"
 )
 
 // team spreads the chunks of a batch over goroutines. Chunks are taken in any
@@ -24,6 +26,7 @@ func (n *simd) setWorkers(count int) {
 		for _, f := range n.frames {
 			w.grads = append(w.grads, f.example(f.alloc(1), 0))
 		}
+		w.one = kernel.Alloc(n.private)
 		n.workers = append(n.workers, w)
 		if id > 0 {
 			n.loops = append(n.loops, func() {

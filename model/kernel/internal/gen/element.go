@@ -27,6 +27,7 @@ func elements(v isa) {
 		VMULPS(d, in[0], in[0])
 	})
 	v.axpy()
+	v.scale()
 	v.axpy64()
 	v.squares()
 	v.adam()
@@ -303,6 +304,23 @@ func (v isa) axpy() {
 		VFMADD231PS(xv, c, yv)
 		a.store(yv, at(y, 0))
 		ADDQ(Imm(uint64(v.bytes())), x)
+		ADDQ(Imm(uint64(v.bytes())), y)
+	})
+	VZEROUPPER()
+	RET()
+}
+
+// scale multiplies y by c.
+func (v isa) scale() {
+	v.text("scale", "func(y *float32, n uintptr, c float32, masks int64)")
+	Pragma("noescape")
+	y, n, c := param("y"), param("n"), v.vec()
+	VBROADCASTSS(Load(Param("c"), XMM()), c)
+	v.span("", n, func() reg.GPVirtual { return param("masks") }, func(a access) {
+		yv := v.vec()
+		a.load(at(y, 0), yv)
+		VMULPS(c, yv, yv)
+		a.store(yv, at(y, 0))
 		ADDQ(Imm(uint64(v.bytes())), y)
 	})
 	VZEROUPPER()

@@ -189,3 +189,5 @@ func isErr(err, want error) bool {
 	}
 	return errors.Is(err, want)
 }
+
+var errShort = errors.New("no randomness left")

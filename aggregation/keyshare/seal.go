@@ -92,8 +92,11 @@ func Unseal(dst []uint64, r *Record, ring Ring, h *Header, point int, key *Priva
 	if !ok || len(h.Shares) != len(r.Members) {
 		return fmt.Errorf("%w: client %s, point %d of %d", ErrBox, h.Client, point, len(h.Shares))
 	}
-	if len(box) != BoxSize(r, ring, point) || statement.Hash(box) != h.Shares[point-1].Box {
+	if statement.Hash(box) != h.Shares[point-1].Box {
 		return fmt.Errorf("%w: client %s", ErrBox, h.Client)
+	}
+	if want := BoxSize(r, ring, point); len(box) != want {
+		return fmt.Errorf("%w: client %s: %d bytes, want %d", ErrSealed, h.Client, len(box), want)
 	}
 	plain, err := hpke.Open(key.key, boxKDF, boxAEAD, binding(h.Announcement, h, holder, point), box)
 	if err != nil {

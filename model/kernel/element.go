@@ -113,30 +113,21 @@ func (p *Path) SumSquares(x []float32) float64 {
 //
 //	m += s[0]*(g-m);  u = s[1]*u + s[2]*g*g;  w -= s[3]*m / (sqrt(u)*s[4] + s[5])
 //
-// It reports false, and does nothing, on the portable path. s should be on the
-// heap, or the call allocates it there.
-func (p *Path) Adam(w, g, m, u []float32, s *[6]float32) bool {
-	if !p.SIMD() {
-		return false
-	}
+// s should be on the heap, or the call allocates it there.
+func (p *Path) Adam(w, g, m, u []float32, s *[6]float32) {
 	same("adam", len(w), len(g), len(m), len(u))
 	for i := 0; i < len(w); i += maxRun {
 		p.adam(&w[i], &g[i], &m[i], &u[i], uintptr(min(maxRun, len(w)-i)), s, maskTable)
 	}
-	return true
 }
 
 // Momentum makes one step of SGD: m = s[0]*m + g; w -= s[1]*m. It is as Adam
 // otherwise.
-func (p *Path) Momentum(w, g, m []float32, s *[2]float32) bool {
-	if !p.SIMD() {
-		return false
-	}
+func (p *Path) Momentum(w, g, m []float32, s *[2]float32) {
 	same("momentum", len(w), len(g), len(m))
 	for i := 0; i < len(w); i += maxRun {
 		p.momentum(&w[i], &g[i], &m[i], uintptr(min(maxRun, len(w)-i)), s, maskTable)
 	}
-	return true
 }
 
 // permutations moves the lanes that an 8-bit mask selects to the front: AVX2's

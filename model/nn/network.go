@@ -292,3 +292,14 @@ func (n *Network) Evaluate(x []float32, labels []int32) (lossSum float64, correc
 	logits := n.Forward(x, len(labels))
 	return crossEntropy(nil, logits, labels, n.classes, 0)
 }
+
+// SetWorkers spreads each batch over count goroutines, which run only while a
+// method does. Results do not depend on it. On the portable path it does nothing.
+func (n *Network) SetWorkers(count int) {
+	if n.simd != nil && count >= 1 && count != len(n.simd.workers) {
+		n.simd.setWorkers(count)
+	}
+}
+
+// ScaleGrads multiplies Grads by c.
+func (n *Network) ScaleGrads(c float32) { n.path.Scale(n.grads, c) }

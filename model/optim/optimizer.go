@@ -3,6 +3,8 @@ package optim
 import (
 	"fmt"
 	"math"
+
+	"github.com/sotto-fl/sotto/model/kernel"
 )
 
 // Optimizer is one worker's rule and its state. It is not safe for concurrent
@@ -13,6 +15,10 @@ type Optimizer struct {
 	steps  int
 	m, v   []float32 // momentum or first moment; second moment; nil where unused
 	anchor []float32
+
+	path    *kernel.Path
+	scalars [6]float32 // arguments of the kernel of Adam,
+	rule    [2]float32 // and of SGD with momentum
 }
 
 // New returns an optimiser for size parameters in its initial state.
@@ -23,7 +29,7 @@ func New(c Config, size int) (*Optimizer, error) {
 	if size < 1 {
 		return nil, fmt.Errorf("optimizer for %d parameters, want at least 1", size)
 	}
-	o := &Optimizer{config: c.withDefaults(), size: size}
+	o := &Optimizer{config: c.withDefaults(), size: size, path: kernel.Default()}
 	if c.Momentum != 0 || c.adaptive() {
 		o.m = make([]float32, size)
 	}
@@ -84,6 +90,10 @@ func (o *Optimizer) sgd(weights, grads []float32, lr float32) {
 	grads, m := grads[:len(weights)], o.m
 	switch {
 	case momentum == 0:
+		if o.path.SIMD() {
+			o.path.AXPY(weights, grads, -lr)
+			return
+		}
 		for i, g := range grads {
 			weights[i] -= lr * g
 		}
@@ -94,6 +104,11 @@ func (o *Optimizer) sgd(weights, grads []float32, lr float32) {
 			weights[i] -= lr * (g + momentum*m[i])
 		}
 	default:
+		if o.path.SIMD() {
+			o.rule = [2]float32{momentum, lr}
+			o.path.Momentum(weights, grads, m, &o.rule)
+			return
+		}
 		m = m[:len(weights)]
 		for i, g := range grads {
 			m[i] = momentum*m[i] + g
@@ -117,6 +132,11 @@ func (o *Optimizer) adam(weights, grads []float32, lr float64) {
 	scale := float32(1 / math.Sqrt(1-math.Pow(c.Beta2, t)))
 	fresh1, fresh2 := float32(1-c.Beta1), float32(1-c.Beta2)
 	beta2, epsilon := float32(c.Beta2), float32(c.Epsilon)
+	if o.path.SIMD() {
+		o.scalars = [6]float32{fresh1, beta2, fresh2, rate, scale, epsilon}
+		o.path.Adam(weights, grads, o.m, o.v, &o.scalars)
+		return
+	}
 	grads, m, v := grads[:len(weights)], o.m[:len(weights)], o.v[:len(weights)]
 	for i, g := range grads {
 		m[i] += fresh1 * (g - m[i])

@@ -1,0 +1,68 @@
+package benchmarks
+
+import (
+	"math/rand/v2"
+
+	"github.com/sotto-fl/sotto/model/nn"
+	"github.com/sotto-fl/sotto/model/optim"
+)
+
+// Task is a network with its initial weights, an optimiser and random examples.
+type Task struct {
+	Net    *nn.Network
+	Opt    *optim.Optimizer
+	X      []float32
+	Labels []int32
+	LR     float64
+}
+
+// DenseMFLOP is the dense arithmetic of one training example of cifar-cnn: the
+// forward products, the weight gradients, and the input gradients of all layers
+// but the first, 2 operations for each multiply-add.
+const DenseMFLOP = 35.0
+
+// NewTask makes a task for batches of up to batch examples, with count examples.
+func NewTask(model string, batch, count, workers int) (*Task, error) {
+	a, err := nn.Named(model)
+	if err != nil {
+		return nil, err
+	}
+	m, err := a.Init(1)
+	if err != nil {
+		return nil, err
+	}
+	n, err := nn.New(a, batch)
+	if err != nil {
+		return nil, err
+	}
+	n.SetWorkers(workers)
+	if err := n.Import(m.Params); err != nil {
+		return nil, err
+	}
+	opt, err := optim.New(optim.Config{Name: optim.Adam, LR: 1e-3}, len(n.Weights()))
+	if err != nil {
+		return nil, err
+	}
+	t := &Task{Net: n, Opt: opt, X: make([]float32, count*a.Input.Size()), Labels: make([]int32, count), LR: 1e-3}
+	r := rand.New(rand.NewPCG(1, 1))
+	for i := range t.X {
+		t.X[i] = float32(r.NormFloat64())
+	}
+	for i := range t.Labels {
+		t.Labels[i] = int32(r.IntN(a.Classes()))
+	}
+	return t, nil
+}
+
+// Step makes one training step on all examples: gradient, then Adam.
+func (t *Task) Step() {
+	t.Net.Gradient(t.X, t.Labels)
+	t.Opt.Step(t.Net.Weights(), t.Net.Grads(), t.LR)
+}
+
+// ClippedStep is Step with every example's gradient clipped and no noise.
+func (t *Task) ClippedStep() {
+	t.Net.ClippedGradient(t.X, t.Labels, 1)
+	t.Net.ScaleGrads(1 / float32(len(t.Labels)))
+	t.Opt.Step(t.Net.Weights(), t.Net.Grads(), t.LR)
+}

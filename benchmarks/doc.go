@@ -1,3 +1,3 @@
 // Package benchmarks measures training. docs/performance.md says what the figures
-// mean and how to get them again; torch.py compares with PyTorch.
+// mean and how to get them again; compare.py compares with PyTorch.
 package benchmarks

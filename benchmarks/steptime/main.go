@@ -1,5 +1,5 @@
 // Command steptime times training steps or forward passes in this process and
-// prints the rate of each repetition, for torch.py to compare with.
+// prints the rate of each repetition, for compare.py to compare with.
 package main
 
 import (

@@ -2,7 +2,7 @@
 """Compares training with PyTorch on this machine.
 
     python3 -m venv /tmp/torch && /tmp/torch/bin/pip install torch
-    /tmp/torch/bin/python benchmarks/torch.py [--threads 1] [--rounds 7]
+    /tmp/torch/bin/python benchmarks/compare.py [--threads 1] [--rounds 7]
 
 The same model, batch, optimiser and threads; both memory formats of PyTorch, of
 which the better one counts. The two programs take turns: every round times

@@ -46,7 +46,7 @@ import (
 // needs, so that a slow machine does not fail a test.
 const patience = 2 * time.Minute
 
-var update = flag.Bool("update", false, "write the output that scripts compare with into the scripts")
+var update = flag.Bool("update", false, "write what programs say into the scripts and documents that repeat it")
 
 var built string // folder of the programs
 

@@ -55,27 +55,26 @@ func Split(ring Ring, t, m int, secret []uint64, rand io.Reader) ([]Share, error
 	return shares, nil
 }
 
-// Expand fills dst, of Len residues, with the share that seed stands for: for the
-// prime of index j, SHAKE128 (FIPS 202) of label, seed and j gives words of as many
-// bytes as the prime has, little-endian; each is cut to the bits of the prime, and
-// kept if it is below the prime.
+// Expand fills dst, of Len residues, with the share that seed stands for. For the
+// prime of index j, SHAKE256 (FIPS 202) of label, seed and the byte j gives a stream
+// of words of as many bytes as the prime has, little-endian; each is cut to the bits
+// of the prime, and is the next coefficient if it is below the prime.
 func (r Ring) Expand(dst []uint64, seed *[SeedSize]byte) {
 	for j, p := range r.Primes {
-		h := sha3.NewSHAKE128()
+		h := sha3.NewSHAKE256()
 		h.Write([]byte("sotto/share/v1\x00"))
 		h.Write(seed[:])
 		h.Write([]byte{byte(j)})
 		width := bits.Len64(p)
 		size, mask := (width+7)/8, uint64(1)<<width-1
-		var block [8 * 168]byte // 8 blocks of the sponge
-		left := []byte{}
+		var buffer [128 * 8]byte
+		words := buffer[:128*size] // 128 whole words
+		left := words[:0]
 		out := dst[j*r.N : (j+1)*r.N]
 		for i := 0; i < len(out); {
-			if len(left) < size {
-				// Words do not straddle reads: 1344 bytes hold whole words of
-				// 1, 2, 3, 4, 6, 7 and 8 bytes; for 5 the last 4 are dropped.
-				h.Read(block[:])
-				left = block[:]
+			if len(left) == 0 {
+				h.Read(words)
+				left = words
 			}
 			var word [8]byte
 			copy(word[:], left[:size])

@@ -47,6 +47,14 @@ type Params struct {
 // New checks a specification: [ErrParams] if the ring is not a preset, if noise or
 // fields do not fit it, or if a sum of Uploads does not fit its accumulator.
 func New(s Spec) (Params, error) {
+	r, err := ringOf(s.Preset)
+	if err != nil {
+		return Params{}, err
+	}
+	return newParams(s, r)
+}
+
+func newParams(s Spec, r *Ring) (Params, error) {
 	switch {
 	case s.Values < 1 || s.Values > MaxValues:
 		return Params{}, fmt.Errorf("vector of %d values, want 1 to %d: %w", s.Values, MaxValues, ErrParams)
@@ -56,32 +64,31 @@ func New(s Spec) (Params, error) {
 		return Params{}, fmt.Errorf("%d bits rounded off, want 0 to %d: %w", s.DropBits, maxDrop, ErrParams)
 	case s.Fields < 1 || s.Fields > 64*pack.MaxLimbs:
 		return Params{}, fmt.Errorf("%d fields in a coefficient, want 1 to %d: %w", s.Fields, 64*pack.MaxLimbs, ErrParams)
+	case s.Width < pack.MinWidth || s.Width > pack.MaxWidth:
+		return Params{}, fmt.Errorf("field of %d bits, want %d to %d: %w", s.Width, pack.MinWidth, pack.MaxWidth, ErrParams)
 	}
-	preset, ok := presets()[s.Preset]
-	if !ok {
-		return Params{}, fmt.Errorf("preset %q is not in the table: %w", s.Preset, ErrParams)
+	p := Params{
+		spec: s, ring: r,
+		fields:       pack.Fields{Count: s.Fields, Width: s.Width, Limbs: r.limbs},
+		coefficients: coefficients(s.Values, s.Fields, r.n),
 	}
-	p := Params{spec: s, coefficients: coefficients(s.Values, s.Fields, preset.N)}
 	var err error
 	if p.bound, err = noiseBound(s, p.coefficients); err != nil {
 		return Params{}, err
 	}
-	if need := s.NoiseBits + s.Fields*s.Width; need > preset.Bits-1 {
+	// q has Bits bits, so floor(log2 q) is one less.
+	if need := s.NoiseBits + s.Fields*s.Width; need > r.preset.Bits-1 {
 		return Params{}, fmt.Errorf("%d noise bits and %d fields of %d bits take %d bits, preset %s has %d: %w",
-			s.NoiseBits, s.Fields, s.Width, need, s.Preset, preset.Bits-1, ErrParams)
+			s.NoiseBits, s.Fields, s.Width, need, s.Preset, r.preset.Bits-1, ErrParams)
 	}
-	if p.ring, err = ringOf(s.Preset); err != nil {
-		return Params{}, err
-	}
-	p.fields = pack.Fields{Count: s.Fields, Width: s.Width, Limbs: p.ring.limbs}
 	if err := p.fields.Validate(); err != nil {
 		return Params{}, fmt.Errorf("%w: %w", err, ErrParams)
 	}
-	if p.coder, err = pack.NewCoder(p.ring.limbs, p.largest()); err != nil {
+	if p.coder, err = pack.NewCoder(r.limbs, p.largest()); err != nil {
 		return Params{}, fmt.Errorf("%w: %w", err, ErrParams)
 	}
-	if need := p.coder.Bits() + bits.Len(uint(s.Uploads)); need > 64*p.ring.limbs {
-		return Params{}, fmt.Errorf("sum of %d uploads needs %d bits, its accumulator has %d: %w", s.Uploads, need, 64*p.ring.limbs, ErrParams)
+	if need := p.coder.Bits() + bits.Len(uint(s.Uploads)); need > 64*r.limbs {
+		return Params{}, fmt.Errorf("sum of %d uploads needs %d bits, its accumulator has %d: %w", s.Uploads, need, 64*r.limbs, ErrParams)
 	}
 	return p, nil
 }

@@ -52,7 +52,7 @@ func Plan(r Requirement) (Params, error) {
 			}
 			size := (coefficients(s.Values, s.Fields, preset.N)*(preset.Bits-drop)+7)/8 + shares*(preset.N*preset.Bits+7)/8
 			if least < 0 || size < least {
-				if _, err := New(s); err != nil {
+				if _, err := newParams(s, shape(preset)); err != nil {
 					continue
 				}
 				least, best = size, s

@@ -110,20 +110,28 @@ func ringOf(name string) (*Ring, error) {
 }
 
 func newRing(p Preset) *Ring {
-	r := &Ring{preset: p, n: p.N, limbs: 1}
+	r := shape(p)
 	for _, q := range p.Primes {
 		r.moduli = append(r.moduli, newModulus(q, p.N))
 	}
-	for p.Bits > pack.MaxBits(r.limbs) {
-		r.limbs *= 2
-	}
-	r.q[0] = 1
 	for i, m := range r.moduli {
-		multiplyAdd(&r.q, m.q, 0)
 		for j := range i {
 			inv := m.pow(r.moduli[j].q%m.q, m.q-2)
 			r.invert[i][j] = [2]uint64{inv, companion(inv, m.q)}
 		}
+	}
+	return r
+}
+
+// shape is a ring without its tables: enough to size things.
+func shape(p Preset) *Ring {
+	r := &Ring{preset: p, n: p.N, limbs: 1}
+	for p.Bits > pack.MaxBits(r.limbs) {
+		r.limbs *= 2
+	}
+	r.q[0] = 1
+	for _, q := range p.Primes {
+		multiplyAdd(&r.q, q, 0)
 	}
 	return r
 }

@@ -159,7 +159,7 @@ func take(ctx context.Context, args []string, _, stderr io.Writer) error {
 	}
 	defer client.Close()
 	log.Info().Str("name", client.Name()).Int("examples", n).Msg("taking part")
-	p := participant.New(client.Name(), client, &data{dir: c.Data, name: client.Name(), log: log}, &trainer{})
+	p := participant.New(client.Name(), client, &data{dir: c.Data, name: client.Name(), log: log}, &trainer{}, nil)
 	err = p.Run(ctx, participant.Info{Examples: n})
 	switch {
 	case err == nil:

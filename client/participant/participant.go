@@ -44,6 +44,7 @@ type Participant struct {
 	server   Server
 	data     Data
 	trainers Trainers
+	sealer   *Sealer
 	backoff  *rand.Rand
 
 	taskHash   [32]byte
@@ -54,10 +55,12 @@ type Participant struct {
 }
 
 // New makes a participant. name is the name in its certificate; examples are
-// counted by the caller and declared with every check-in.
-func New(name string, server Server, data Data, trainers Trainers) *Participant {
+// counted by the caller and declared with every check-in. Without a sealer the
+// participant takes part only in runs that do not encrypt updates; with one, only in
+// runs that do.
+func New(name string, server Server, data Data, trainers Trainers, sealer *Sealer) *Participant {
 	return &Participant{
-		name: name, server: server, data: data, trainers: trainers,
+		name: name, server: server, data: data, trainers: trainers, sealer: sealer,
 		backoff: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
 }
@@ -117,6 +120,10 @@ func (p *Participant) Work(ctx context.Context, o Order) error {
 	if err := p.prepare(o); err != nil {
 		return err
 	}
+	sealing, err := p.checkSealing(o)
+	if err != nil {
+		return err
+	}
 	global, err := p.server.Model(ctx, o.Model, p.layout.Size())
 	if err != nil {
 		return fmt.Errorf("fetch the model of round %d: %w", o.Round, err)
@@ -125,7 +132,11 @@ func (p *Participant) Work(ctx context.Context, o Order) error {
 	if len(global) != p.layout.Size() || m.SHA256() != o.Model {
 		return fmt.Errorf("the model of round %d is not the one announced (%x): the transfer was damaged or the server is inconsistent", o.Round, o.Model[:4])
 	}
-	body, err := p.update(ctx, o, global)
+	values, err := p.update(ctx, o, global)
+	if err != nil {
+		return err
+	}
+	body, err := p.body(o, sealing, values)
 	if err != nil {
 		return err
 	}
@@ -165,9 +176,9 @@ func (p *Participant) prepare(o Order) error {
 	return nil
 }
 
-// update trains and encodes: packed integers, the parameters first, then the
-// private metrics.
-func (p *Participant) update(ctx context.Context, o Order, global []float32) ([]byte, error) {
+// update trains and encodes: integers, the parameters first, then the private
+// metrics.
+func (p *Participant) update(ctx context.Context, o Order, global []float32) ([]int32, error) {
 	t, release, err := p.trainers.Borrow(ctx, p.task)
 	if err != nil {
 		return nil, err
@@ -193,7 +204,7 @@ func (p *Participant) update(ctx context.Context, o Order, global []float32) ([]
 	if err != nil {
 		return nil, fmt.Errorf("encode the metrics of round %d: %w", o.Round, err)
 	}
-	return aggregation.AppendPacked(nil, values, o.Codec.Bits), nil
+	return values, nil
 }
 
 // report delivers r, again and again until deadline.

@@ -51,6 +51,17 @@ type Order struct {
 	LR       float64
 	Weight   float64
 	Deadline time.Duration
+	Sealing  *Sealing // when updates are encrypted to key holders
+}
+
+// Sealing is what it takes to encrypt an update. See the coordinator's type of the
+// same name.
+type Sealing struct {
+	Announcement []byte
+	Terms        []byte
+	Record       []byte
+	Keys         [][]byte
+	Work         uint64
 }
 
 // Report answers an Order. Body is not changed after Report is called.

@@ -6,32 +6,39 @@ import (
 	"fmt"
 
 	"github.com/sotto-fl/sotto/aggregation"
+	"github.com/sotto-fl/sotto/aggregation/terms"
 )
 
 // carrier is how integers travel from a client to the sum.
 type carrier interface {
 	// bodySize is the exact number of bytes in a report's body.
 	bodySize() int
-	// check looks at a body in full and changes nothing. It keeps no reference to
-	// the body. Errors wrap ErrMalformed.
-	check(client string, body []byte) (checked, error)
 	// newSum starts the sum of one attempt.
-	newSum() sum
+	newSum(a *attempt) (sum, error)
 }
 
-// checked is a body that may be added.
+// checked is a body that may be added. It refers to the body.
 type checked struct {
 	client string
-	digest [32]byte // of the body: the same report has the same
+	digest [32]byte // of the report: the same report has the same
 	values []int32
+	upload *terms.Upload
 }
 
-// sum collects the reports of one attempt. The coordinator calls it under its
-// lock, but for open, which comes after the last add.
+// sum collects the reports of one attempt.
 type sum interface {
+	// check looks at a body in full and changes nothing. It may run concurrently
+	// with everything else. Errors wrap ErrMalformed.
+	check(client string, weight float64, body []byte) (checked, error)
+	// add takes a checked report; it keeps no reference to the body. The
+	// coordinator calls it under its lock.
 	add(checked) error
-	// open returns the sum over the reports of set.
-	open(ctx context.Context, set []string) ([]int64, error)
+	// open returns the sum over the reports of set, or of those in it that are left,
+	// and whose they are, sorted. It comes after the last add. An errVoid voids the
+	// attempt, any other error ends the run.
+	open(ctx context.Context, set []string) (values []int64, left []string, err error)
+	// close releases what the sum holds outside memory.
+	close() error
 }
 
 // plain is encryption: none. The server sees every update, and says so in its
@@ -40,7 +47,16 @@ type plain struct{ bits, fields int }
 
 func (p plain) bodySize() int { return aggregation.PackedLen(p.fields, p.bits) }
 
-func (p plain) check(client string, body []byte) (checked, error) {
+func (p plain) newSum(*attempt) (sum, error) {
+	return plainSum{p, aggregation.NewSum(p.fields)}, nil
+}
+
+type plainSum struct {
+	plain
+	sum *aggregation.Sum
+}
+
+func (p plainSum) check(client string, _ float64, body []byte) (checked, error) {
 	if len(body) != p.bodySize() {
 		return checked{}, fmt.Errorf("report of %s has %d bytes, want %d: %w", client, len(body), p.bodySize(), ErrMalformed)
 	}
@@ -51,15 +67,13 @@ func (p plain) check(client string, body []byte) (checked, error) {
 	return checked{client: client, digest: sha256.Sum256(body), values: values}, nil
 }
 
-func (p plain) newSum() sum { return plainSum{aggregation.NewSum(p.fields)} }
+func (p plainSum) add(c checked) error { return p.sum.Add(c.values) }
 
-type plainSum struct{ s *aggregation.Sum }
-
-func (p plainSum) add(c checked) error { return p.s.Add(c.values) }
-
-func (p plainSum) open(_ context.Context, set []string) ([]int64, error) {
-	if p.s.Count() != len(set) {
-		return nil, fmt.Errorf("the sum holds %d reports, the set %d", p.s.Count(), len(set))
+func (p plainSum) open(_ context.Context, set []string) ([]int64, []string, error) {
+	if p.sum.Count() != len(set) {
+		return nil, nil, fmt.Errorf("the sum holds %d reports, the set %d", p.sum.Count(), len(set))
 	}
-	return p.s.Values(), nil
+	return p.sum.Values(), set, nil
 }
+
+func (p plainSum) close() error { return nil }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/sotto-fl/sotto/aggregation"
@@ -20,7 +21,8 @@ import (
 type Config struct {
 	Name       string              `yaml:"name" json:"name" doc:"name of the run; part of every round's identity"`
 	Seed       uint64              `yaml:"seed" json:"seed" doc:"root of the cohort draw, the initial model and the clients' shuffling"`
-	Encryption string              `yaml:"encryption" json:"encryption" doc:"how updates travel; 'none' must be written out: the server then sees every update"`
+	Encryption string              `yaml:"encryption" json:"encryption" doc:"how updates travel: 'threshold' encrypts them to the key holders; 'none' must be written out: the server then sees every update"`
+	Committee  CommitteeConfig     `yaml:"committee" json:"committee" doc:"the key holders, under threshold encryption"`
 	Privacy    string              `yaml:"privacy" json:"privacy" doc:"the privacy contract; 'none' must be written out: updates then carry no noise"`
 	Rounds     Rounds              `yaml:"rounds" json:"rounds" doc:"how many rounds, with whom, and how long each may take"`
 	Update     aggregation.Codec   `yaml:"update" json:"update" doc:"fixed-point form of one update"`
@@ -41,6 +43,7 @@ type Rounds struct {
 	Deadline   time.Duration `yaml:"deadline" json:"deadline" doc:"longest a round collects reports"`
 	Grace      time.Duration `yaml:"grace" json:"grace" doc:"how long a client that lost its connection is waited for"`
 	Gather     time.Duration `yaml:"gather" json:"gather" doc:"once min_clients are ready, how long to wait for the other connected ones"`
+	HolderTime time.Duration `yaml:"holder_time" json:"holder_time" doc:"how long key holders are waited for, for each of their three answers"`
 	MaxVoid    int           `yaml:"max_void" json:"max_void" doc:"void rounds in a row after which the run halts"`
 }
 
@@ -52,7 +55,7 @@ const DefaultMinReports = 3
 func DefaultRounds() Rounds {
 	return Rounds{
 		Count: 20, MinClients: DefaultMinReports, MinReports: DefaultMinReports,
-		Deadline: 30 * time.Minute, Grace: time.Minute, Gather: 5 * time.Second, MaxVoid: 10,
+		Deadline: 30 * time.Minute, Grace: time.Minute, Gather: 5 * time.Second, HolderTime: 2 * time.Minute, MaxVoid: 10,
 	}
 }
 
@@ -67,8 +70,20 @@ func (c Config) Validate() error {
 	if c.Name == "" || len(c.Name) > 100 {
 		bad("name: want 1 to 100 characters, got %d", len(c.Name))
 	}
-	if c.Encryption != "none" {
-		bad("encryption: got %q, want none", c.Encryption)
+	switch c.Encryption {
+	case "none":
+	case EncryptionThreshold:
+		if err := c.Committee.Validate(); err != nil {
+			bad("%w", config.At("committee", err))
+		}
+		if c.Rounds.HolderTime <= 0 {
+			bad("rounds.holder_time: got %s, want more than 0, e.g. 2m", c.Rounds.HolderTime)
+		}
+		if n := max(c.Rounds.Cohort, c.Rounds.MinClients); n > c.Committee.MaxUploads {
+			bad("committee.max_uploads: got %d, want at least the %d clients of a round", c.Committee.MaxUploads, n)
+		}
+	default:
+		bad("encryption: got %q, want threshold or none", c.Encryption)
 	}
 	if c.Privacy != "none" {
 		bad("privacy: got %q, want none", c.Privacy)
@@ -121,14 +136,19 @@ func (c Config) Hash() ([32]byte, error) {
 }
 
 // Complete fills in what follows from the rest: the task's seed, and the layers
-// of an architecture that is given by name alone.
+// of an architecture that is given by name alone. Layers of one's own under the
+// name of a built-in architecture are refused: a file that has all layers written
+// out would otherwise keep them when its name is changed.
 func (c *Config) Complete() error {
 	c.Task.Seed = c.Seed
 	a := &c.Task.Architecture
+	named, err := nn.Named(a.Name)
 	if len(a.Layers) > 0 {
+		if err == nil && !reflect.DeepEqual(*a, named) {
+			return fmt.Errorf("task.architecture: %s is built in, with another input or other layers: remove input and layers, or choose another name", a.Name)
+		}
 		return nil
 	}
-	named, err := nn.Named(a.Name)
 	if err != nil {
 		return fmt.Errorf("task.architecture: %w, or layers of your own", err)
 	}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/sotto-fl/sotto/aggregation/keyshare"
 	"github.com/sotto-fl/sotto/aggregation/serveropt"
 	"github.com/sotto-fl/sotto/model"
 	"github.com/sotto-fl/sotto/server/round"
@@ -37,25 +38,30 @@ type Coordinator struct {
 	layout    model.Layout
 	meaning   meaning // of the integers in a report
 	carrier   carrier // of those integers
+	terms     []byte  // canonical, under threshold encryption
+	known     *keyshare.Known
 	store     Store
 	evaluator Evaluator
 	observer  Observer
 
-	mu       sync.Mutex
-	state    *State
-	model    [32]byte // identity of state.Params
-	opt      *serveropt.Optimizer
-	sessions map[string]*Session
-	open     *attempt      // the attempt that collects reports, nil between rounds
-	changed  chan struct{} // closed and replaced whenever something above changes
-	over     error         // ErrFinished or ErrHalted once the run has ended
+	mu        sync.Mutex
+	state     *State
+	model     [32]byte // identity of state.Params
+	opt       *serveropt.Optimizer
+	sessions  map[string]*Session
+	committee *committee    // nil without encryption
+	open      *attempt      // the attempt that collects reports, nil between rounds
+	changed   chan struct{} // closed and replaced whenever something above changes
+	over      error         // ErrFinished or ErrHalted once the run has ended
 }
 
 // Options are the parts of a Coordinator that may be left out.
 type Options struct {
 	Evaluator Evaluator // accuracy on a public test set
 	Observer  Observer
-	Initial   []float32 // parameters to start a new run from; default: the architecture's seeded initialisation
+	Committee *Committee            // the key holders; needed under threshold encryption
+	Spool     func() (Spool, error) // where encrypted vectors wait; needed under threshold encryption
+	Initial   []float32             // parameters to start a new run from; default: the architecture's seeded initialisation
 }
 
 // New makes a coordinator that continues the run in store, or starts it when the
@@ -87,6 +93,11 @@ func New(ctx context.Context, cfg Config, store Store, o Options) (*Coordinator,
 		carrier: plain{bits: cfg.Update.Bits, fields: layout.Size() + cfg.Update.MetricsLen()},
 		store:   store, evaluator: o.Evaluator, observer: o.Observer,
 		opt: opt, sessions: map[string]*Session{}, changed: make(chan struct{}),
+	}
+	if cfg.Encryption == EncryptionThreshold {
+		if err := c.seal(o); err != nil {
+			return nil, err
+		}
 	}
 	if c.state, err = c.load(ctx, o.Initial); err != nil {
 		return nil, err
@@ -255,6 +266,9 @@ type attempt struct {
 	round, attempt int
 	machine        *round.Machine
 	cohort         map[string]float64 // client -> weight
+	examples       map[string]int
+	announcement   keyshare.Announcement // under threshold encryption
+	keys           []keyshare.RoundKey
 	lr             float64
 	sum            sum
 	accepted       map[string]bool

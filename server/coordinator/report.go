@@ -12,12 +12,20 @@ import (
 // again is answered with Repeated. Errors: ErrStale, ErrMalformed and the
 // sentinels of server/round.
 func (c *Coordinator) Report(_ context.Context, client string, r Report) (Receipt, error) {
-	checked, err := c.carrier.check(client, r.Body)
+	c.mu.Lock()
+	a := c.open
+	if !c.current(a, r) {
+		c.mu.Unlock()
+		return Receipt{}, fmt.Errorf("report of %s for round %d attempt %d: %w", client, r.Round, r.Attempt, ErrStale)
+	}
+	weight := a.cohort[client]
+	c.mu.Unlock()
+
+	checked, err := a.sum.check(client, weight, r.Body) // the costly part, outside the lock
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	a := c.open
-	if a == nil || r.Run != c.cfg.Name || r.Round != a.round || r.Attempt != a.attempt || r.Model != c.model || r.TaskHash != c.taskHash {
+	if c.open != a {
 		return Receipt{}, fmt.Errorf("report of %s for round %d attempt %d: %w", client, r.Round, r.Attempt, ErrStale)
 	}
 	if err != nil {
@@ -46,4 +54,9 @@ func (c *Coordinator) Report(_ context.Context, client string, r Report) (Receip
 		}
 	}
 	return Receipt{}, fmt.Errorf("report of %s for round %d was neither accepted nor refused", client, r.Round)
+}
+
+// current says whether a report is for the open attempt; c.mu is held.
+func (c *Coordinator) current(a *attempt, r Report) bool {
+	return a != nil && r.Run == c.cfg.Name && r.Round == a.round && r.Attempt == a.attempt && r.Model == c.model && r.TaskHash == c.taskHash
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -59,9 +60,17 @@ func (c *Coordinator) plan(ctx context.Context) (*attempt, error) {
 	}
 	a := &attempt{
 		round: number, attempt: try, machine: m, started: started,
-		cohort: weights(cohort, c.cfg.Weights), accepted: map[string]bool{},
-		sum: c.carrier.newSum(),
-		lr:  c.cfg.Schedule.Rate(c.cfg.Task.Optimizer.LR, number-1, c.cfg.Rounds.Count, c.validationLosses()),
+		cohort: weights(cohort, c.cfg.Weights), examples: map[string]int{}, accepted: map[string]bool{},
+		lr: c.cfg.Schedule.Rate(c.cfg.Task.Optimizer.LR, number-1, c.cfg.Rounds.Count, c.validationLosses()),
+	}
+	for _, info := range cohort {
+		a.examples[info.Client] = info.Examples
+	}
+	if c.committee != nil {
+		c.announce(a, goal)
+	}
+	if a.sum, err = c.carrier.newSum(a); err != nil {
+		return nil, err
 	}
 	c.open = a
 	c.step(a, round.Tick{})
@@ -94,8 +103,9 @@ func (c *Coordinator) gather(ctx context.Context) ([]Info, error) {
 			}
 		}
 		connected, changed := len(c.sessions), c.changed
+		keys := c.committee == nil || c.committee.ready(c.state.ticket()) != nil
 		c.mu.Unlock()
-		enough := len(ready) >= c.cfg.Rounds.MinClients
+		enough := len(ready) >= c.cfg.Rounds.MinClients && keys
 		if enough && (late || len(ready) == connected) {
 			slices.SortFunc(ready, func(a, b Info) int { return cmp.Compare(a.Client, b.Client) })
 			return ready, nil
@@ -113,7 +123,7 @@ func (c *Coordinator) gather(ctx context.Context) ([]Info, error) {
 			late = true
 		case <-remind.C:
 			zerolog.Ctx(ctx).Info().Int("ready", len(ready)).Int("connected", connected).
-				Int("min_clients", c.cfg.Rounds.MinClients).Msg("waiting for clients")
+				Int("min_clients", c.cfg.Rounds.MinClients).Bool("key_holders_ready", keys).Msg("waiting for clients and key holders")
 		}
 	}
 }
@@ -192,14 +202,27 @@ func (c *Coordinator) finish(ctx context.Context, a *attempt, set []string, void
 	old := c.state
 	c.mu.Unlock()
 
-	next := &State{Config: old.Config, Round: old.Round, Attempt: a.attempt, Params: old.Params, Optimizer: old.Optimizer}
+	next := &State{Config: old.Config, Round: old.Round, Attempt: a.attempt, Spent: old.Spent, Params: old.Params, Optimizer: old.Optimizer}
+	var params []float32
+	if void == nil {
+		var err error
+		params, err = c.advance(ctx, a, set, old.Params, &rec)
+		if v, ok := errors.AsType[*errVoid](err); ok {
+			void = v
+			if v.spent {
+				next.Spent++
+			}
+		} else if err != nil {
+			return rec, errors.Join(err, a.sum.close())
+		}
+	}
+	if err := a.sum.close(); err != nil {
+		return rec, fmt.Errorf("close round %d: %w", a.round, err)
+	}
 	if void != nil {
 		rec.Void = void.Error()
 	} else {
-		params, err := c.advance(ctx, a, set, old.Params, &rec)
-		if err != nil {
-			return rec, err
-		}
+		var err error
 		next.Round, next.Attempt, next.Params, next.Optimizer = a.round, 0, params, c.opt.State()
 		if c.evaluator != nil {
 			if rec.Test, err = c.evaluator.Evaluate(ctx, params); err != nil {
@@ -219,6 +242,9 @@ func (c *Coordinator) finish(ctx context.Context, a *attempt, set []string, void
 	}
 	c.mu.Lock()
 	c.state, c.model, c.open = next, id, nil
+	if c.committee != nil {
+		c.committee.forget(next.ticket())
+	}
 	c.notify()
 	c.mu.Unlock()
 	return rec, nil
@@ -226,10 +252,11 @@ func (c *Coordinator) finish(ctx context.Context, a *attempt, set []string, void
 
 // advance opens the sum and applies what it means to a copy of params.
 func (c *Coordinator) advance(ctx context.Context, a *attempt, set []string, params []float32, rec *Record) ([]float32, error) {
-	values, err := a.sum.open(ctx, set)
+	values, left, err := a.sum.open(ctx, set)
 	if err != nil {
 		return nil, fmt.Errorf("open the sum of round %d: %w", a.round, err)
 	}
+	rec.Objected, set = len(set)-len(left), left
 	mean, err := c.meaning.read(values, a.shares(set), rec)
 	if err != nil {
 		return nil, fmt.Errorf("read the sum of round %d: %w", a.round, err)

@@ -75,7 +75,7 @@ func (s *Session) Next(ctx context.Context) (Order, error) {
 		}
 		if a := c.open; a != nil && a.set == nil && a.void == nil && !a.accepted[s.info.Client] {
 			if w, ok := a.cohort[s.info.Client]; ok {
-				return c.order(a, w), nil
+				return c.order(a, s.info.Client, w), nil
 			}
 		}
 		if !s.ready {
@@ -94,13 +94,17 @@ func (s *Session) Next(ctx context.Context) (Order, error) {
 	}
 }
 
-func (c *Coordinator) order(a *attempt, weight float64) Order {
+func (c *Coordinator) order(a *attempt, client string, weight float64) Order {
 	left := time.Until(a.started.Add(c.cfg.Rounds.Deadline))
-	return Order{
+	o := Order{
 		Run: c.cfg.Name, Round: a.round, Attempt: a.attempt,
 		Task: c.task, TaskHash: c.taskHash, Model: c.model, Codec: c.cfg.Update,
 		Epochs: c.cfg.Task.Epochs, LR: a.lr, Weight: weight, Deadline: max(left, 0),
 	}
+	if c.committee != nil {
+		o.Sealing = c.sealing(a, client)
+	}
+	return o
 }
 
 // Settled waits until that attempt no longer collects reports. A simulated client

@@ -38,6 +38,17 @@ type Order struct {
 	LR       float64
 	Weight   float64       // in (0, 1]: factor of this client's update
 	Deadline time.Duration // time left to report
+	Sealing  *Sealing      // under threshold encryption
+}
+
+// Sealing is what a client needs to encrypt its update to the key holders. All of
+// it is public.
+type Sealing struct {
+	Announcement []byte
+	Terms        []byte
+	Record       []byte   // the signed committee record
+	Keys         [][]byte // the holders' keys of the round, by point
+	Work         uint64   // training records this client is asked to process
 }
 
 // Report is one client's answer to an Order.
@@ -73,10 +84,16 @@ type State struct {
 	Config    [32]byte  // Config.Hash the run was started with
 	Round     int       // completed rounds
 	Attempt   int       // newest attempt begun at round Round+1 (0: none)
+	Spent     int       // times that key holders were asked to sign a set that was not opened
 	Params    []float32 // the model, canonical order
 	Optimizer []byte    // serveropt state
 	History   []Record  // one entry a round, void attempts included
 }
+
+// ticket is the number that key holders know the next round by. It differs from the
+// round's own when holders signed a set that was never opened: they sign once per
+// ticket, so that the round needs a fresh one.
+func (s *State) ticket() uint64 { return uint64(s.Round) + uint64(s.Spent) + 1 }
 
 // Record is what is known of one finished or void attempt. Metrics that were
 // not measured are absent (nil).
@@ -88,6 +105,7 @@ type Record struct {
 	Accepted     int       `json:"accepted"`
 	Rejected     int       `json:"rejected"`
 	Discarded    int       `json:"discarded"`
+	Objected     int       `json:"objected,omitempty"` // accepted, then left out because key holders objected
 	LR           float64   `json:"lr"`
 	Examples     uint64    `json:"examples"` // held by the clients that reported
 	Train        *Metric   `json:"train,omitempty"`

@@ -28,6 +28,7 @@ func smallScenario() scenario.Scenario {
 	s.Run.Rounds.Count = 2
 	s.Run.Rounds.MinClients = 4
 	s.Run.Task.MaxSteps = 4
+	s.Run.Encryption = "none"
 	return s
 }
 

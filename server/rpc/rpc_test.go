@@ -242,7 +242,7 @@ func TestOneRound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := participant.Order(order)
+	want := order
 	if string(got.Task) != string(want.Task) {
 		t.Errorf("task %q", got.Task)
 	}

@@ -46,7 +46,9 @@ CREATE TABLE attempts (
 	attempt INTEGER NOT NULL,
 	cohort  TEXT NOT NULL,        -- JSON list of names
 	PRIMARY KEY (round, attempt)
-);`}
+);`, `
+ALTER TABLE run ADD COLUMN spent INTEGER NOT NULL DEFAULT 0; -- times key holders were asked to sign a set that was not opened
+`}
 
 // Errors that callers branch on.
 var (
@@ -100,8 +102,8 @@ func (s *Store) Latest(ctx context.Context) (*coordinator.State, error) {
 	var st coordinator.State
 	var config, params, sum []byte
 	var records int
-	err = tx.QueryRowContext(ctx, `SELECT config, round, attempt, params, params_sha, optimizer, records FROM run`).
-		Scan(&config, &st.Round, &st.Attempt, &params, &sum, &st.Optimizer, &records)
+	err = tx.QueryRowContext(ctx, `SELECT config, round, attempt, spent, params, params_sha, optimizer, records FROM run`).
+		Scan(&config, &st.Round, &st.Attempt, &st.Spent, &params, &sum, &st.Optimizer, &records)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, coordinator.ErrNoState
 	}
@@ -207,8 +209,8 @@ func (s *Store) Commit(ctx context.Context, st *coordinator.State) error {
 	if optimizer == nil {
 		optimizer = []byte{}
 	}
-	_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO run (id, config, round, attempt, params, params_sha, optimizer, records) VALUES (1, ?, ?, ?, ?, ?, ?, ?)`,
-		st.Config[:], st.Round, st.Attempt, params, sum[:], optimizer, len(st.History))
+	_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO run (id, config, round, attempt, spent, params, params_sha, optimizer, records) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		st.Config[:], st.Round, st.Attempt, st.Spent, params, sum[:], optimizer, len(st.History))
 	if err != nil {
 		return fmt.Errorf("commit round %d: %w", st.Round, err)
 	}

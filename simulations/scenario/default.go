@@ -23,13 +23,14 @@ func Default() Scenario {
 		Clients:   10,
 		Data:      Data{Set: "mnist"},
 		Partition: Partition{Kind: "dirichlet", Alpha: 0.5, Least: 100},
+		Committee: Committee{Members: 4, Threshold: 3, Corrupt: 1},
 		Run: coordinator.Config{
-			Name: "mnist-10", Seed: 1, Encryption: "none", Privacy: "none",
+			Name: "mnist-10", Seed: 1, Encryption: coordinator.EncryptionThreshold, Committee: coordinator.DefaultCommittee(), Privacy: "none",
 			Rounds: coordinator.Rounds{
 				Count: 12, MinReports: coordinator.DefaultMinReports,
 				// A simulated round ends when everyone has reported or is lost; the
 				// clock never decides, or the result would depend on the machine.
-				Deadline: 24 * time.Hour, Gather: 24 * time.Hour, MaxVoid: 3,
+				Deadline: 24 * time.Hour, Gather: 24 * time.Hour, HolderTime: time.Hour, MaxVoid: 3,
 			},
 			Update:   aggregation.Codec{Bits: 16, Range: 1},
 			Weights:  "examples",

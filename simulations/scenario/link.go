@@ -35,7 +35,7 @@ func (l *link) CheckIn(ctx context.Context, info participant.Info) (participant.
 			return participant.Order{}, outcome(err)
 		}
 		if !l.faults.dropped(l.seed, o.Round, l.client) {
-			return participant.Order(o), nil
+			return order(o), nil
 		}
 		l.session.Close()
 		l.session = nil
@@ -43,6 +43,18 @@ func (l *link) CheckIn(ctx context.Context, info participant.Info) (participant.
 			return participant.Order{}, outcome(err)
 		}
 	}
+}
+
+func order(o coordinator.Order) participant.Order {
+	p := participant.Order{
+		Run: o.Run, Round: o.Round, Attempt: o.Attempt, Task: o.Task, TaskHash: o.TaskHash, Model: o.Model,
+		Codec: o.Codec, Epochs: o.Epochs, LR: o.LR, Weight: o.Weight, Deadline: o.Deadline,
+	}
+	if o.Sealing != nil {
+		s := participant.Sealing(*o.Sealing)
+		p.Sealing = &s
+	}
+	return p
 }
 
 func (l *link) Model(_ context.Context, hash [32]byte, _ int) ([]float32, error) {

@@ -74,16 +74,35 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := coordinator.New(ctx, s.Run, store, coordinator.Options{
-		Evaluator: newEvaluator(pool, data.test), Observer: o.Observer, Initial: initial,
-	})
+	options := coordinator.Options{Evaluator: newEvaluator(pool, data.test), Observer: o.Observer, Initial: initial}
+	var holders *committee
+	if s.Run.Encryption == coordinator.EncryptionThreshold {
+		if holders, err = newCommittee(s); err != nil {
+			return nil, err
+		}
+		defer holders.close()
+		options.Committee = &coordinator.Committee{Record: holders.record}
+		options.Spool = func() (coordinator.Spool, error) { return coordinator.NewFileSpool("") }
+	}
+	c, err := coordinator.New(ctx, s.Run, store, options)
 	if err != nil {
 		return nil, err
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.Run(ctx) })
+	if holders != nil {
+		for i, h := range holders.holders {
+			g.Go(func() error {
+				return h.Run(ctx, &holderLink{c: c, point: i + 1, silent: i < s.Committee.Silent})
+			})
+		}
+	}
 	for i, owner := range data.owners {
 		name := clientName(i)
+		var sealer *participant.Sealer
+		if holders != nil {
+			sealer = holders.sealers[i]
+		}
 		g.Go(func() error {
 			var server participant.Server = &link{c: c, client: name, faults: s.Faults, seed: s.Run.Seed}
 			if o.Connect != nil {
@@ -92,7 +111,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 					return err
 				}
 			}
-			p := participant.New(name, server, owner, pool)
+			p := participant.New(name, server, owner, pool, sealer)
 			if err := p.Run(ctx, participant.Info{Examples: owner.training.Len()}); err != nil {
 				return fmt.Errorf("client %s: %w", name, err)
 			}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"github.com/sotto-fl/sotto/aggregation/keyshare"
 	"github.com/sotto-fl/sotto/internal/config"
 	"github.com/sotto-fl/sotto/internal/seed"
 	"github.com/sotto-fl/sotto/model/dataset"
@@ -23,6 +24,7 @@ type Scenario struct {
 	Clients   int                `yaml:"clients" doc:"how many data holders take part; a round waits for all of them, so run.rounds.min_clients stays 0"`
 	Data      Data               `yaml:"data" doc:"what they hold together"`
 	Partition Partition          `yaml:"partition" doc:"who holds what"`
+	Committee Committee          `yaml:"committee" doc:"who holds the keys, when updates are encrypted"`
 	Faults    Faults             `yaml:"faults" doc:"what goes wrong on purpose"`
 	Initial   string             `yaml:"initial" doc:"safetensors checkpoint to start from; empty for fresh weights"`
 	Run       coordinator.Config `yaml:"run" doc:"the run itself, as in a server's configuration"`
@@ -105,6 +107,17 @@ func (s Scenario) Validate() error {
 		bad("clients: got %d, want at least run.rounds.min_reports (%d)", s.Clients, s.Run.Rounds.MinReports)
 	}
 	s.Run.Rounds.MinClients = max(s.Clients, s.Run.Rounds.MinReports) // reported above
+	if k := s.Committee; s.Run.Encryption == coordinator.EncryptionThreshold {
+		if k.Members < 2 || k.Members > keyshare.MaxMembers || k.Threshold > k.Members || k.Corrupt < 0 || k.Corrupt >= k.Threshold || 2*k.Threshold <= k.Members+k.Corrupt {
+			bad("committee: %d members, threshold %d, %d corrupt: want 2 to %d members, corrupt below the threshold, and twice the threshold above members plus corrupt, e.g. 4, 3, 1", k.Members, k.Threshold, k.Corrupt, keyshare.MaxMembers)
+		}
+		if k.Organisations != 0 && (k.Organisations < s.Run.Rounds.MinReports || k.Organisations > s.Clients) {
+			bad("committee.organisations: got %d, want 0 (each client its own) or between run.rounds.min_reports (%d) and clients (%d)", k.Organisations, s.Run.Rounds.MinReports, s.Clients)
+		}
+		if k.Silent < 0 || k.Silent > k.Members {
+			bad("committee.silent: got %d, want 0 to %d", k.Silent, k.Members)
+		}
+	}
 	return errors.Join(append(problems, config.At("run", s.Run.Validate()))...)
 }
 

@@ -1,11 +1,13 @@
 package scenario
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/sotto-fl/sotto/model/checkpoint"
+	"github.com/sotto-fl/sotto/server/coordinator"
 )
 
 // small is a federation that trains in well under a second.
@@ -146,5 +148,46 @@ func TestStartsFromACheckpoint(t *testing.T) {
 	s.Run.Task.Architecture.Name = "dp-cnn"
 	if _, err := Run(t.Context(), s, Options{Workers: 1}); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("a checkpoint of another architecture: got %v, want a refusal that names the file", err)
+	}
+}
+
+// Encryption changes how updates travel and nothing else: the model is the same,
+// bit for bit, also when a key holder is silent and clients are lost.
+func TestEncryptionChangesNothing(t *testing.T) {
+	for name, change := range map[string]func(*Scenario){
+		"all answer":     func(*Scenario) {},
+		"one is silent":  func(s *Scenario) { s.Committee.Silent = 1 },
+		"dropouts":       func(s *Scenario) { s.Faults.Dropout = 0.2 },
+		"three of three": func(s *Scenario) { s.Committee = Committee{Members: 3, Threshold: 3, Corrupt: 2} },
+		"conservative":   func(s *Scenario) { s.Run.Committee.Security = "conservative" },
+		"organisations":  func(s *Scenario) { s.Committee.Organisations = 4 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := small()
+			change(&s)
+			encrypted := run(t, s, 2)
+			s.Run.Encryption = "none"
+			clear := run(t, s, 2)
+			if encrypted.ModelSHA256 != clear.ModelSHA256 {
+				t.Errorf("encrypted %s, in the clear %s", encrypted.ModelSHA256, clear.ModelSHA256)
+			}
+			if encrypted.BytesUp <= clear.BytesUp {
+				t.Errorf("encrypted uploads take %d bytes, those in the clear %d: nothing was encrypted", encrypted.BytesUp, clear.BytesUp)
+			}
+		})
+	}
+}
+
+// Too few key holders open nothing.
+func TestSilentCommitteeOpensNothing(t *testing.T) {
+	s := small()
+	s.Committee.Silent = 2
+	s.Run.Rounds.MaxVoid = 1
+	r, err := Run(t.Context(), s, Options{Workers: 2})
+	if !errors.Is(err, coordinator.ErrHalted) {
+		t.Fatalf("ended with %v, want ErrHalted", err)
+	}
+	if r.Final() != nil || !strings.Contains(r.Records[0].Void, "key holders") {
+		t.Errorf("records are %+v, want one void round for want of key holders", r.Records)
 	}
 }

@@ -85,6 +85,7 @@ def main():
     p.add_argument("--seconds", type=float, default=0.5)
     a = p.parse_args()
     torch.set_num_threads(a.threads)
+    torch.set_flush_denormal(True)  # as the optimisers here do
     print(f"PyTorch {torch.__version__}, {a.threads} thread(s), medians of {a.rounds} rounds of {a.seconds} s")
     with tempfile.TemporaryDirectory() as tmp:
         binary = os.path.join(tmp, "steptime")

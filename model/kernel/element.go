@@ -113,7 +113,7 @@ func (p *Path) SumSquares(x []float32) float64 {
 //
 //	m += s[0]*(g-m);  u = s[1]*u + s[2]*g*g;  w -= s[3]*m / (sqrt(u)*s[4] + s[5])
 //
-// s should be on the heap, or the call allocates it there.
+// Denormal numbers count as zero. s should be on the heap, or the call allocates it there.
 func (p *Path) Adam(w, g, m, u []float32, s *[6]float32) {
 	same("adam", len(w), len(g), len(m), len(u))
 	for i := 0; i < len(w); i += maxRun {

@@ -588,8 +588,13 @@ loop:
 	RET
 
 // func adam256(w *float32, dw *float32, m *float32, u *float32, n uintptr, s *[6]float32, masks int64)
-// Requires: AVX, FMA3
-TEXT ·adam256(SB), NOSPLIT, $0-56
+// Requires: AVX, FMA3, SSE
+TEXT ·adam256(SB), NOSPLIT, $8-56
+	STMXCSR      (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	LDMXCSR      4(SP)
 	MOVQ         w+0(FP), AX
 	MOVQ         dw+8(FP), CX
 	MOVQ         m+16(FP), DX
@@ -661,12 +666,18 @@ tail:
 	ADDQ        $0x20, BX
 
 done:
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func momentum256(w *float32, dw *float32, m *float32, n uintptr, s *[2]float32, masks int64)
-// Requires: AVX, FMA3
-TEXT ·momentum256(SB), NOSPLIT, $0-48
+// Requires: AVX, FMA3, SSE
+TEXT ·momentum256(SB), NOSPLIT, $8-48
+	STMXCSR      (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	LDMXCSR      4(SP)
 	MOVQ         w+0(FP), AX
 	MOVQ         dw+8(FP), CX
 	MOVQ         m+16(FP), DX
@@ -711,6 +722,7 @@ tail:
 	ADDQ         $0x20, DX
 
 done:
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 

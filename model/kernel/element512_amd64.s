@@ -574,8 +574,13 @@ loop:
 	RET
 
 // func adam512(w *float32, dw *float32, m *float32, u *float32, n uintptr, s *[6]float32, masks int64)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·adam512(SB), NOSPLIT, $0-56
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·adam512(SB), NOSPLIT, $8-56
+	STMXCSR      (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	LDMXCSR      4(SP)
 	MOVQ         w+0(FP), AX
 	MOVQ         dw+8(FP), CX
 	MOVQ         m+16(FP), DX
@@ -646,12 +651,18 @@ tail:
 	ADDQ        $0x40, BX
 
 done:
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 
 // func momentum512(w *float32, dw *float32, m *float32, n uintptr, s *[2]float32, masks int64)
-// Requires: AVX, AVX512F, BMI2
-TEXT ·momentum512(SB), NOSPLIT, $0-48
+// Requires: AVX, AVX512F, BMI2, SSE
+TEXT ·momentum512(SB), NOSPLIT, $8-48
+	STMXCSR      (SP)
+	MOVL         (SP), AX
+	ORL          $0x00008040, AX
+	MOVL         AX, 4(SP)
+	LDMXCSR      4(SP)
 	MOVQ         w+0(FP), AX
 	MOVQ         dw+8(FP), CX
 	MOVQ         m+16(FP), DX
@@ -695,6 +706,7 @@ tail:
 	ADDQ         $0x40, DX
 
 done:
+	LDMXCSR (SP)
 	VZEROUPPER
 	RET
 

@@ -385,11 +385,28 @@ func (v isa) squares() {
 	RET()
 }
 
+// flush treats denormal numbers as zero until the function that it returns is
+// called: they would cost a hundred cycles each, and the moments of weights whose
+// gradients stay zero decay into them.
+func flush() (restore func()) {
+	const flushToZero, denormalsAreZero = 1 << 15, 1 << 6
+	locals := AllocLocal(8)
+	old, changed := locals, locals.Offset(4)
+	STMXCSR(old)
+	r := GP32()
+	MOVL(old, r)
+	ORL(U32(flushToZero|denormalsAreZero), r)
+	MOVL(r, changed)
+	LDMXCSR(changed)
+	return func() { LDMXCSR(old) }
+}
+
 // adam is one step of optim's rule; s holds 1-beta1, beta2, 1-beta2, rate, scale
 // and epsilon.
 func (v isa) adam() {
 	v.text("adam", "func(w, dw, m, u *float32, n uintptr, s *[6]float32, masks int64)")
 	Pragma("noescape")
+	restore := flush()
 	w, g, m, u, n, s := param("w"), param("dw"), param("m"), param("u"), param("n"), param("s")
 	var c [6]reg.VecVirtual
 	for i := range c {
@@ -420,6 +437,7 @@ func (v isa) adam() {
 			ADDQ(Imm(uint64(v.bytes())), p)
 		}
 	})
+	restore()
 	VZEROUPPER()
 	RET()
 }
@@ -428,6 +446,7 @@ func (v isa) adam() {
 func (v isa) momentum() {
 	v.text("momentum", "func(w, dw, m *float32, n uintptr, s *[2]float32, masks int64)")
 	Pragma("noescape")
+	restore := flush()
 	w, g, m, n, s := param("w"), param("dw"), param("m"), param("n"), param("s")
 	keep, rate := v.vec(), v.vec()
 	VBROADCASTSS(at(s, 0), keep)
@@ -445,6 +464,7 @@ func (v isa) momentum() {
 			ADDQ(Imm(uint64(v.bytes())), p)
 		}
 	})
+	restore()
 	VZEROUPPER()
 	RET()
 }

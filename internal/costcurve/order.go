@@ -103,3 +103,43 @@ func (q Queue) Validate() error {
 func (q Queue) Next(share float64, done int64) Queue {
 	return Queue(min(max(float64(q)+share-float64(done), 0), MaxTasks))
 }
+
+// Spend returns the energy, Fixed included, and the seconds of work of an order that
+// names modes of c.Points: also of one that is not the cheapest for its tasks. ok is
+// false when it names another mode, or none. The curve must be valid.
+func (c Curve) Spend(o Order) (joules, seconds float64, ok bool) {
+	find := func(name string) (Point, bool) {
+		for _, p := range c.Points {
+			if p.Name == name {
+				return p, true
+			}
+		}
+		return Point{}, false
+	}
+	first, ok := find(o.Mode)
+	if !ok {
+		return 0, 0, false
+	}
+	n := float64(o.Tasks)
+	if o.SwitchTo == "" {
+		return c.Fixed + n*first.Joules, n * first.Seconds, true
+	}
+	then, ok := find(o.SwitchTo)
+	if !ok {
+		return 0, 0, false
+	}
+	done := min(n, o.SwitchAfter.Seconds()/first.Seconds)
+	return c.Fixed + done*first.Joules + (n-done)*then.Joules, done*first.Seconds + (n-done)*then.Seconds, true
+}
+
+// Alone returns the order for x tasks in one mode all round: the cheapest that is
+// fast enough for the window, the fastest when none is.
+func (c Curve) Alone(x int64) Order {
+	o := Order{Tasks: x}
+	for _, p := range c.Points {
+		if o.Mode = p.Name; float64(x)*p.Seconds <= c.Window {
+			break
+		}
+	}
+	return o
+}

@@ -169,3 +169,22 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestSpendAndAlone(t *testing.T) {
+	c := Curve{Fixed: 5, Window: 10, Segments: []Segment{{5, 1}, {5, 3}}, Points: []Point{{"slow", 2, 1}, {"fast", 1, 2}}}
+	for x := int64(0); x <= c.Max(); x++ {
+		joules, seconds, ok := c.Spend(c.Order(x))
+		if !ok || math.Abs(joules-c.At(x)) > 1e-9 || seconds > c.Window+1e-9 {
+			t.Errorf("%d tasks: %v J in %v s (%v), want %v J", x, joules, seconds, ok, c.At(x))
+		}
+	}
+	if o := c.Alone(5); o.Mode != "slow" {
+		t.Errorf("5 tasks fit the slow mode: got %+v", o)
+	}
+	if joules, seconds, ok := c.Spend(c.Alone(6)); !ok || joules != 5+12 || seconds != 6 {
+		t.Errorf("6 tasks in the fast mode: got %v J in %v s (%v), want 17 and 6", joules, seconds, ok)
+	}
+	if _, _, ok := c.Spend(Order{Tasks: 1, Mode: "turbo"}); ok {
+		t.Error("a mode that the curve does not have is accepted")
+	}
+}

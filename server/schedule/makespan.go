@@ -41,7 +41,7 @@ func (t Time) Fill(deadline float64, lo, hi int64) int64 {
 // MinMakespan allocates exactly total tasks so that the last client is done as early
 // as possible, and returns when that is: the problem that OLAR solves (Pilla,
 // "Optimal Task Assignment for Heterogeneous Federated Learning Devices", 2021,
-// doi:10.1109/IPDPS49936.2021.00074). Energy plays no part. Ties as in SolveConvex.
+// arXiv:2010.00239). Energy plays no part. Ties as in SolveConvex.
 func MinMakespan(times []Time, bounds []Bounds, total int64) (tasks []int64, seconds float64, err error) {
 	if err := sizes(len(times), bounds); err != nil {
 		return nil, 0, err

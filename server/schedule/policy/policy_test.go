@@ -1,0 +1,362 @@
+package policy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sotto-fl/sotto/internal/costcurve"
+	"github.com/sotto-fl/sotto/server/schedule"
+)
+
+// fleet draws clients with three modes each: slow ones, fast ones, dirty and clean.
+func fleet(t testing.TB, n int, seed uint64) []Candidate {
+	t.Helper()
+	r := rand.New(rand.NewPCG(seed, 1))
+	clients := make([]Candidate, n)
+	for i := range clients {
+		w, s := 1+5*r.Float64(), 0.5+2*r.Float64()
+		d := costcurve.Device{Modes: []costcurve.Mode{
+			{Name: "low", ActiveWatts: w, SecondsPerTask: 2 * s},
+			{Name: "mid", ActiveWatts: 1.6 * w, SecondsPerTask: 1.4 * s},
+			{Name: "full", ActiveWatts: 3 * w, SecondsPerTask: s},
+		}, WakeJoules: 1}
+		c, err := d.Curve(costcurve.Terms{Deadline: 120, Boundary: costcurve.Total})
+		if err != nil {
+			t.Fatal(err)
+		}
+		clients[i] = Candidate{
+			Curve: c, Min: 4, Max: 40, Examples: 50 + r.Int64N(200), UploadSeconds: 3 * r.Float64(),
+			Battery: r.Float64(), BatteryJoules: 40_000, Zone: i % 3, Intensity: 50 + 600*r.Float64(),
+		}
+		if r.IntN(3) > 0 {
+			clients[i].History = History{Rounds: 1 + r.IntN(5), Last: 1 + r.IntN(5), Seconds: 60 * r.Float64(), Joules: 50, Queue: costcurve.Queue(r.IntN(20)), Loss: r.Float64()}
+		}
+	}
+	return clients
+}
+
+func round(t testing.TB, lane Lane, n int) Round {
+	return Round{Index: 6, Lane: lane, Cohort: 10, Tasks: 160, Clients: fleet(t, n, 3), Excess: []float64{500, 100, 0}, Rand: rand.New(rand.NewPCG(5, 5))}
+}
+
+// fresh returns the policy, ready for the lane.
+func fresh(t testing.TB, name string) Policy {
+	t.Helper()
+	p, err := New(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ours, ok := p.(*Price); ok {
+		ours.Theta = 0.01
+		lambda := 6.0
+		if ours.Carbon {
+			lambda *= 300
+		}
+		if err := ours.Post(costcurve.Price{Lambda: lambda}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p
+}
+
+var lanes = []Lane{None, LaneA, LaneB, Distributed}
+
+// every calls do for each policy in each lane that it may run in.
+func every(t *testing.T, do func(t *testing.T, name string, lane Lane)) {
+	for _, name := range Names() {
+		allowed, _ := fresh(t, name).Lanes()
+		for _, lane := range allowed {
+			t.Run(fmt.Sprintf("%s/%s", name, lane), func(t *testing.T) { do(t, name, lane) })
+		}
+	}
+}
+
+func TestOrdersAreFeasible(t *testing.T) {
+	every(t, func(t *testing.T, name string, lane Lane) {
+		r := round(t, lane, 40)
+		plan, err := fresh(t, name).Plan(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := -1
+		for _, a := range plan {
+			if a.Client <= last || a.Client >= len(r.Clients) {
+				t.Fatalf("client %d after %d", a.Client, last)
+			}
+			last = a.Client
+			c := r.Clients[a.Client]
+			if err := a.Order.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			joules, seconds, ok := c.Curve.Spend(a.Order)
+			if !ok || seconds > c.Curve.Window*(1+1e-9) {
+				t.Fatalf("client %d: %+v takes %v s of %v", a.Client, a.Order, seconds, c.Curve.Window)
+			}
+			if lane == Distributed {
+				if a.Order.Tasks != 0 {
+					t.Fatalf("client %d: %d tasks ordered, the batch is its secret", a.Client, a.Order.Tasks)
+				}
+				continue
+			}
+			if x := a.Order.Tasks; x < c.Min || x > c.most() {
+				t.Fatalf("client %d: %d tasks, bounds are %d to %d", a.Client, x, c.Min, c.most())
+			}
+			if best := c.Curve.At(a.Order.Tasks); joules < best*(1-1e-9) {
+				t.Fatalf("client %d: %v J, less than the least %v", a.Client, joules, best)
+			}
+		}
+		switch want := len(r.Clients); {
+		case lane == LaneB || lane == Distributed:
+			if len(plan) != want {
+				t.Errorf("%d orders, want one for each of %d", len(plan), want)
+			}
+		case name == "ecolearn" || name == "cafe":
+			if len(plan) < 3 || len(plan) > 14 {
+				t.Errorf("%d orders, want about %d", len(plan), r.Cohort)
+			}
+		case len(plan) != r.Cohort:
+			t.Errorf("%d orders, want %d", len(plan), r.Cohort)
+		}
+	})
+}
+
+func reason(p Policy) string {
+	_, why := p.Lanes()
+	return why
+}
+
+func TestLanesAreRefusedWithTheReason(t *testing.T) {
+	want := map[string]string{ // lanes allowed: none, A, B, distributed
+		"price": "yyyy", "price-carbon": "yyyy", "random-full": "yyyy", "random-best": "yyyy",
+		"fedcs": "yynn", "olar": "yynn", "ecolearn": "yynn", "oracle": "yynn",
+		"oort": "ynnn", "eafl": "ynnn", "autofl": "ynnn", "fedzero": "ynnn", "cafe": "ynnn",
+	}
+	if len(want) != len(Names()) {
+		t.Fatalf("policies %v", Names())
+	}
+	for name, allowed := range want {
+		for k, lane := range lanes {
+			p := fresh(t, name)
+			_, err := p.Plan(round(t, lane, 20))
+			if ok := allowed[k] == 'y'; ok != (err == nil) || ok != (Check(p, lane) == nil) {
+				t.Errorf("%s under lane %s: got %v, allowed %v", name, lane, err, ok)
+			} else if !ok && (!errors.Is(err, ErrLane) || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), reason(p))) {
+				t.Errorf("%s under lane %s: %v does not say why", name, lane, err)
+			}
+		}
+	}
+}
+
+// Lane B and distributed DP-SGD: one client more, whoever it is, leaves every other
+// order byte-identical.
+func TestOthersDoNotMove(t *testing.T) {
+	every(t, func(t *testing.T, name string, lane Lane) {
+		if lane != LaneB && lane != Distributed {
+			return
+		}
+		r := round(t, lane, 30)
+		for out := range r.Clients {
+			less := r
+			less.Clients = slices.Delete(slices.Clone(r.Clients), out, out+1)
+			less.Rand = rand.New(rand.NewPCG(9, 9)) // its coins are its own too
+			with, err := fresh(t, name).Plan(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			without, err := fresh(t, name).Plan(less)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for k, a := range without {
+				i := k
+				if k >= out {
+					i++
+				}
+				if !bytes.Equal(a.Order.Append(nil), with[i].Order.Append(nil)) {
+					t.Fatalf("without client %d, client %d does %+v instead of %+v", out, i, a.Order, with[i].Order)
+				}
+			}
+		}
+	})
+}
+
+// What depends on data runs under privacy none alone: elsewhere, losses and accuracy
+// change nothing.
+func TestDataDoesNotSteer(t *testing.T) {
+	every(t, func(t *testing.T, name string, lane Lane) {
+		if lane == None {
+			return
+		}
+		plan := func(scale float64) []Assignment {
+			p := fresh(t, name)
+			r := round(t, lane, 40)
+			for i := range r.Clients {
+				r.Clients[i].History.Loss *= scale * float64(i)
+			}
+			if _, err := p.Plan(r); err != nil {
+				t.Fatal(err)
+			}
+			p.Observe(Outcome{Accuracy: scale, Released: 150})
+			a, err := p.Plan(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return a
+		}
+		if diff := cmp.Diff(plan(0), plan(0.9)); diff != "" {
+			t.Errorf("losses or accuracy change the plan:\n%s", diff)
+		}
+	})
+}
+
+func TestPlansRepeat(t *testing.T) {
+	every(t, func(t *testing.T, name string, lane Lane) {
+		run := func() (all [][]Assignment) {
+			p := fresh(t, name)
+			r := round(t, lane, 40)
+			for r.Index = 1; r.Index < 45; r.Index++ {
+				plan, err := p.Plan(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, plan)
+				o := Outcome{Accuracy: 1 - 1/float64(r.Index), Released: 150}
+				for _, a := range plan {
+					c := r.Clients[a.Client]
+					joules, seconds, _ := c.Curve.Spend(a.Order)
+					o.Reports = append(o.Reports, Report{c, a.Order, seconds, joules, true})
+				}
+				p.Observe(o)
+			}
+			return all
+		}
+		if diff := cmp.Diff(run(), run()); diff != "" {
+			t.Errorf("a repeated run differs:\n%s", diff)
+		}
+	})
+}
+
+func energy(t *testing.T, r Round, plan []Assignment) (joules float64, tasks int64) {
+	t.Helper()
+	for _, a := range plan {
+		e, _, ok := r.Clients[a.Client].Curve.Spend(a.Order)
+		if !ok {
+			t.Fatalf("order %+v", a.Order)
+		}
+		joules += e
+		tasks += a.Order.Tasks
+	}
+	return joules, tasks
+}
+
+// Ours is the optimum for its cohort: no dearer than any other policy on the same one,
+// and the oracle no dearer than ours.
+func TestOursIsTheLeastForItsCohort(t *testing.T) {
+	for seed := range uint64(20) {
+		r := round(t, LaneA, 60)
+		r.Clients = fleet(t, 60, seed)
+		spend := func(name string) float64 {
+			p, err := New(name) // without fairness weights
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Rand = rand.New(rand.NewPCG(seed, seed)) // the same cohort
+			plan, err := p.Plan(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			joules, tasks := energy(t, r, plan)
+			if tasks != r.Tasks {
+				t.Fatalf("%s: %d tasks, want %d", name, tasks, r.Tasks)
+			}
+			return joules
+		}
+		ours := spend("price")
+		for _, name := range []string{"random-full", "random-best", "olar"} {
+			if e := spend(name); e < ours*(1-1e-12) {
+				t.Errorf("seed %d: %s spends %v J, ours %v", seed, name, e, ours)
+			}
+		}
+		if e := spend("oracle"); e > ours*(1+1e-12) {
+			t.Errorf("seed %d: the oracle spends %v J, ours %v", seed, e, ours)
+		}
+	}
+}
+
+// The price converges on the expected total from what is released alone.
+func TestPostedPriceFollowsReleasedTotals(t *testing.T) {
+	r := round(t, LaneB, 400)
+	for i := range r.Clients {
+		r.Clients[i].History.Queue = 0
+	}
+	enrolled := make([]schedule.Client, len(r.Clients))
+	for i, c := range r.Clients {
+		enrolled[i] = schedule.Client{Curve: c.Curve, Min: c.Min, Max: c.Max}
+	}
+	r.Tasks = 400 * 16
+	p := &Price{}
+	first, err := schedule.FirstPrice(enrolled, 1, r.Tasks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Post(costcurve.Price{Lambda: first.Lambda / 8}); err != nil {
+		t.Fatal(err)
+	}
+	var tasks int64
+	for range 40 {
+		plan, err := p.Plan(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, tasks = energy(t, r, plan)
+		p.Observe(Outcome{Released: float64(tasks)})
+	}
+	if math.Abs(float64(tasks)/float64(r.Tasks)-1) > 0.1 {
+		t.Errorf("%d tasks after 40 rounds, want about %d", tasks, r.Tasks)
+	}
+}
+
+func TestNewRefusesUnknownNames(t *testing.T) {
+	if _, err := New("fedprox"); !errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "price") {
+		t.Errorf("got %v, want ErrUnknown with the names", err)
+	}
+}
+
+func TestHostileRounds(t *testing.T) {
+	every(t, func(t *testing.T, name string, lane Lane) {
+		for what, change := range map[string]func(r *Round){
+			"no modes":    func(r *Round) { r.Clients[1].Curve.Points = nil },
+			"bounds":      func(r *Round) { r.Clients[1].Min = 1000 },
+			"no cohort":   func(r *Round) { r.Cohort = 0 },
+			"round zero":  func(r *Round) { r.Index = 0 },
+			"NaN":         func(r *Round) { r.Clients[1].Intensity = math.NaN() },
+			"tasks below": func(r *Round) { r.Tasks = -1 },
+		} {
+			r := round(t, lane, 10)
+			change(&r)
+			if _, err := fresh(t, name).Plan(r); !errors.Is(err, costcurve.ErrInvalid) {
+				t.Errorf("%s: got %v, want ErrInvalid", what, err)
+			}
+		}
+		// Odd, but no reason to fail: nobody there, NaN histories, no battery.
+		r := round(t, lane, 12)
+		for i := range r.Clients {
+			r.Clients[i].History = History{Rounds: 3, Last: 1, Seconds: math.NaN(), Joules: math.Inf(1), Loss: math.NaN()}
+			r.Clients[i].Examples, r.Clients[i].Intensity, r.Clients[i].Zone = 0, 0, 99
+		}
+		if _, err := fresh(t, name).Plan(r); err != nil {
+			t.Error(err)
+		}
+		r.Clients = nil
+		if plan, err := fresh(t, name).Plan(r); err != nil || len(plan) != 0 {
+			t.Errorf("nobody available: %v, %v", plan, err)
+		}
+	})
+}

@@ -1,0 +1,141 @@
+package policy
+
+import (
+	"github.com/sotto-fl/sotto/internal/costcurve"
+	"github.com/sotto-fl/sotto/server/schedule"
+)
+
+// Price is ours. The cohort is uniform. Its work and modes are the least-energy
+// allocation of exactly Round.Tasks in lane A and without privacy; in lane B each
+// client answers the posted price from its own curve and past; under distributed
+// DP-SGD it chooses the mode.
+//
+// Carbon weighs each client's joules with the intensity where it is. That, like
+// Theta, minimises a weighted total, and the report says so.
+type Price struct {
+	Carbon bool
+	Theta  float64 // joules a task of fairness for each task that a client is owed
+	Gain   float64 // of the price's adjustment; 0: schedule.DefaultGain
+
+	posted costcurve.Price
+	want   float64
+}
+
+// Name returns "price" or "price-carbon".
+func (p *Price) Name() string {
+	if p.Carbon {
+		return "price-carbon"
+	}
+	return "price"
+}
+
+// Lanes lists all lanes.
+func (*Price) Lanes() ([]Lane, string) { return []Lane{None, LaneA, LaneB, Distributed}, "" }
+
+// Post sets the price of the next rounds, before any coin is tossed. For lane B it must
+// be called once, with schedule.FirstPrice of the enrolled clients' public figures.
+func (p *Price) Post(price costcurve.Price) error {
+	if err := price.Validate(); err != nil {
+		return err
+	}
+	p.posted = price
+	return nil
+}
+
+// Posted returns the price that lane B answers, to be published with the round.
+func (p *Price) Posted() costcurve.Price {
+	return costcurve.Price{Lambda: p.posted.Lambda, Theta: p.Theta}
+}
+
+// Plan returns the orders. Where the total lies outside of what the cohort's bounds
+// allow, it is cut to the nearest that they do.
+func (p *Price) Plan(r Round) ([]Assignment, error) {
+	if err := ready(p, &r); err != nil {
+		return nil, err
+	}
+	who := cohort(&r)
+	switch r.Lane {
+	case Distributed:
+		return Random{BestMode: true}.among(&r, who), nil
+	case LaneB:
+		p.want = float64(r.Tasks)
+		orders := make([]Assignment, len(who))
+		for k, i := range who {
+			o, err := p.Answer(&r.Clients[i])
+			if err != nil {
+				return nil, err
+			}
+			orders[k] = Assignment{i, o}
+		}
+		return orders, nil
+	}
+	return p.joint(&r, who)
+}
+
+// Answer is what a client does at the posted price: a function of the price, the
+// contract's bounds, its own curve and its own past.
+func (p *Price) Answer(c *Candidate) (costcurve.Order, error) {
+	curve := c.Curve
+	if p.Carbon {
+		curve = curve.Scale(max(c.Intensity, leastIntensity))
+	}
+	o, err := costcurve.Respond(curve, p.Posted(), costcurve.Limits{Min: c.Min, Max: c.Max, Queue: c.History.Queue})
+	if err != nil {
+		return o, err
+	}
+	return c.Curve.Order(o.Tasks), nil
+}
+
+// leastIntensity keeps work from being free where the grid claims to be.
+const leastIntensity = 1
+
+func (p *Price) joint(r *Round, who []int) ([]Assignment, error) {
+	clients := make([]schedule.Client, len(who))
+	var least, most int64
+	for k, i := range who {
+		c := &r.Clients[i]
+		curve := c.Curve
+		if p.Carbon {
+			curve = curve.Scale(max(c.Intensity, leastIntensity))
+		}
+		if p.Theta > 0 {
+			curve = discount(curve, p.Theta*float64(c.History.Queue))
+		}
+		clients[k] = schedule.Client{Curve: curve, Min: c.Min, Max: c.Max}
+		least += c.Min
+		most += c.most()
+	}
+	a, err := schedule.SolveConvex(clients, min(max(r.Tasks, least), most))
+	if err != nil {
+		return nil, err
+	}
+	orders := make([]Assignment, len(who))
+	for k, i := range who {
+		orders[k] = Assignment{i, r.Clients[i].Curve.Order(a.Tasks[k])}
+	}
+	return orders, nil
+}
+
+// discount makes every task cheaper by what fairness adds to the price, down to free.
+func discount(c costcurve.Curve, joules float64) costcurve.Curve {
+	d := c
+	d.Segments = make([]costcurve.Segment, len(c.Segments))
+	for i, s := range c.Segments {
+		d.Segments[i] = costcurve.Segment{Tasks: s.Tasks, Joules: max(0, s.Joules-joules)}
+	}
+	return d
+}
+
+// Observe adjusts the posted price by what was released, if anything was.
+func (p *Price) Observe(o Outcome) {
+	if o.Released <= 0 || p.want <= 0 {
+		return
+	}
+	gain := p.Gain
+	if gain == 0 {
+		gain = schedule.DefaultGain
+	}
+	if next, err := schedule.NextPrice(p.posted, p.want, o.Released, gain, p.posted.Lambda/4); err == nil {
+		p.posted = next
+	}
+}

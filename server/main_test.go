@@ -11,12 +11,16 @@ import (
 
 func TestMain(m *testing.M) { scripttest.Main(m) }
 
-func TestScripts(t *testing.T) { scripttest.Run(t, "testdata/script") }
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	scripttest.Run(t, "testdata/script")
+}
 
 // README's walkthrough works when it is followed to the letter. Only what would
 // make the test slow or get in the way of another server is put differently: the
 // port, the time the server stays up, and less data.
 func TestReadme(t *testing.T) {
+	t.Parallel()
 	commands := scripttest.Commands(t, "../README.md", 0)
 	for _, change := range []struct{ from, to string }{
 		{"go build -o bin/ ./server ./client ./simulations\n", ""},

@@ -106,7 +106,13 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		case <-time.After(linger):
 		case <-ctx.Done():
 		}
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		// A run that ended lets calls under way come to theirs. One that stopped has
+		// nothing to wait for: its open round is lost with this process.
+		patience := 5 * time.Second
+		if err != nil {
+			patience = 200 * time.Millisecond
+		}
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		defer cancel()
 		srv.Shutdown(stop)
 		return err

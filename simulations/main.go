@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"syscall"
 
 	"github.com/sotto-fl/sotto/internal/config"
 )
@@ -44,9 +45,9 @@ example: simulations run -seed 2 -workers 2 -out /tmp/second
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	// The first interrupt stops the run in order; the second ends the process.
+	// The first signal stops the run in order; the second ends the process.
 	context.AfterFunc(ctx, stop)
 
 	command := "run"

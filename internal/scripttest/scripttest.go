@@ -68,6 +68,11 @@ var build = sync.OnceValues(func() (dir string, err error) {
 
 // Main is for TestMain: it removes the built programs after the tests.
 func Main(m *testing.M) {
+	// Scripts wait more than they compute.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	if built != "" {
 		os.RemoveAll(built)

@@ -45,6 +45,8 @@ type worker struct {
 	id    int
 	grads [][]float32 // gradients with respect to frames[i], one example
 	one   []float32   // private gradient of one example
+
+	product kernel.Product
 }
 
 // trunkLayer works on single examples. in and out are whole examples of its
@@ -299,11 +301,11 @@ func (n *simd) backExample(w *worker, e int, sum []float32) {
 
 // forward returns the class scores of a batch.
 func (n *simd) forward(x []float32, batch int) []float32 {
-	n.x = x
+	n.x, n.batch = x, batch
 	for _, l := range n.trunk {
 		l.prepare(false)
 	}
-	n.run(forwardChunk, batch)
+	n.run(forwardChunk, n.chunkCount(batch))
 	h := n.acts[len(n.trunk)]
 	for _, l := range n.head {
 		h = l.forward(h, batch)
@@ -341,7 +343,7 @@ func (n *simd) gradient(batch int) {
 	if n.private == 0 {
 		return
 	}
-	n.run(backwardChunk, batch)
+	n.run(backwardChunk, n.chunkCount(batch))
 	n.reduce(n.chunkCount(batch))
 	n.finish(n.sums[0])
 }

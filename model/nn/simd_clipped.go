@@ -17,7 +17,7 @@ func (n *simd) clippedGradient(batch int, clip float64, s *ClipStats) {
 		l.norms(n.flows[i+1], batch, n.squares)
 	}
 	n.clip = clip
-	n.run(clippedChunk, batch)
+	n.run(clippedChunk, n.chunkCount(batch))
 	for _, c := range n.stats[:n.chunkCount(batch)] {
 		s.add(c)
 	}

@@ -5,6 +5,7 @@ import "github.com/sotto-fl/sotto/model/kernel"
 // productDense is y = x*W + b with W (in, out).
 type productDense struct {
 	views
+	n       *simd
 	path    *kernel.Path
 	in, out int
 	stride  int // of x
@@ -16,7 +17,7 @@ type productDense struct {
 }
 
 func newProductDense(n *simd, s step, v views, stride int) *productDense {
-	l := &productDense{views: v, path: n.path, in: s.in.Size(), out: s.Out, stride: stride}
+	l := &productDense{views: v, n: n, path: n.path, in: s.in.Size(), out: s.Out, stride: stride}
 	l.y = kernel.Alloc(n.maxBatch * l.width())
 	// A large matrix is cheaper to read by rows than to turn.
 	l.wide = len(v.w) >= 1<<16 && n.maxBatch >= 8
@@ -34,14 +35,14 @@ func (l *productDense) width() int { return align(l.out) }
 func (l *productDense) forward(x []float32, batch int) []float32 {
 	l.x = x
 	l.p = kernel.Product{Reps: 1, Rows: batch, Cols: l.out, Segs: 1, Depth: l.in, ARow: l.stride, ADepth: 1, BDepth: l.out, CRow: l.width()}
-	l.p.Run(l.path, x, l.w, l.y, l.b)
+	l.n.product(&l.p, x, l.w, l.y, l.b)
 	return l.y
 }
 
 func (l *productDense) gradient(dy []float32, lo, hi int) {
 	w := l.width()
 	l.p = kernel.Product{Reps: 1, Rows: l.in, Cols: l.out, Segs: 1, Depth: hi - lo, ARow: 1, ADepth: l.stride, BDepth: w, CRow: l.out}
-	l.p.Run(l.path, l.x[lo*l.stride:], dy[lo*w:], l.dw, nil)
+	l.n.product(&l.p, l.x[lo*l.stride:], dy[lo*w:], l.dw, nil)
 	l.p = kernel.Product{Reps: 1, Rows: 1, Cols: l.out, Segs: 1, Depth: hi - lo, BDepth: w, CRow: l.out}
 	l.p.Run(l.path, one, dy[lo*w:], l.db, nil)
 }
@@ -59,7 +60,7 @@ func (l *productDense) backward(dy, dx []float32, batch int) {
 	}
 	l.path.Transpose(l.turned, batch, dy, w, batch, l.out)
 	l.p = kernel.Product{Reps: 1, Rows: l.in, Cols: batch, Segs: 1, Depth: l.out, ARow: l.out, ADepth: 1, BDepth: batch, CRow: batch}
-	l.p.Run(l.path, l.w, l.turned, l.result, nil)
+	l.n.product(&l.p, l.w, l.turned, l.result, nil)
 	l.path.Transpose(dx, l.stride, l.result, batch, l.in, batch)
 }
 

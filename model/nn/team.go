@@ -7,15 +7,17 @@ import (
 	"github.com/sotto-fl/sotto/model/kernel"
 )
 
-// team spreads the chunks of a batch over goroutines. Chunks are taken in any
-// order; nothing depends on it.
+// team spreads numbered tasks, such as the chunks of a batch, over goroutines.
+// Tasks are taken in any order; nothing depends on it.
 type team struct {
-	x     []float32
-	batch int
-	work  func(n *simd, w *worker, chunk int)
-	loops []func() // one for each worker but the first
-	next  atomic.Int32
-	done  sync.WaitGroup
+	x      []float32
+	batch  int
+	work   func(n *simd, w *worker, task int)
+	tasks  int
+	loops  []func() // one for each worker but the first
+	next   atomic.Int32
+	done   sync.WaitGroup
+	shared sharedProduct
 }
 
 // setWorkers makes room for count goroutines.
@@ -40,30 +42,81 @@ func (n *simd) setWorkers(count int) {
 	}
 }
 
-// run does work on every chunk of the batch and returns when all are done.
-func (n *simd) run(work func(n *simd, w *worker, chunk int), batch int) {
-	n.work, n.batch = work, batch
+// run does work for every task from 0 on and returns when all are done.
+func (n *simd) run(work func(n *simd, w *worker, task int), tasks int) {
+	n.work, n.tasks = work, tasks
 	n.next.Store(0)
-	if n.chunkCount(batch) > 1 {
-		n.done.Add(len(n.loops))
-		for _, l := range n.loops {
-			go l()
-		}
+	helpers := n.loops[:min(len(n.loops), tasks-1)]
+	n.done.Add(len(helpers))
+	for _, l := range helpers {
+		go l()
 	}
 	n.loop(n.workers[0])
-	if n.chunkCount(batch) > 1 {
-		n.done.Wait()
-	}
+	n.done.Wait()
 }
 
 func (n *simd) loop(w *worker) {
 	for {
 		i := int(n.next.Add(1)) - 1
-		if i >= n.chunkCount(n.batch) {
+		if i >= n.tasks {
 			return
 		}
 		n.work(n, w, i)
 	}
+}
+
+// sharedProduct is a product that the workers share, by columns or by rows. Each
+// element of C is one worker's and is summed in the same order as by one alone.
+type sharedProduct struct {
+	kernel.Product
+	a, b, c, init []float32
+	parts         int
+	columns       bool
+}
+
+// minShared is the multiplications that are worth sharing.
+const minShared = 1 << 21
+
+// product computes p, with all workers if it is large.
+func (n *simd) product(p *kernel.Product, a, b, c, init []float32) {
+	if len(n.workers) == 1 || p.Rows*p.Cols*p.Depth < minShared {
+		p.Run(n.path, a, b, c, init)
+		return
+	}
+	s := sharedProduct{Product: *p, a: a, b: b, c: c, init: init, parts: p.Rows / 64}
+	if p.Cols >= 128 && p.Rows < 1024 { // panels of 64 columns
+		s.parts, s.columns = p.Cols/64, true
+	}
+	s.parts = max(1, min(s.parts, 4*len(n.workers)))
+	n.shared = s
+	n.run(productPart, s.parts)
+}
+
+func productPart(n *simd, w *worker, part int) {
+	s := &n.shared
+	w.product = s.Product
+	p := &w.product
+	if s.columns {
+		panels := p.Cols / 64
+		lo, hi := part*panels/s.parts*64, (part+1)*panels/s.parts*64
+		if part == s.parts-1 {
+			hi = p.Cols
+		}
+		p.Cols = hi - lo
+		init := s.init
+		if init != nil {
+			init = init[lo:]
+		}
+		p.Run(n.path, s.a, s.b[lo:], s.c[lo:], init)
+		return
+	}
+	lo, hi := part*p.Rows/s.parts, (part+1)*p.Rows/s.parts
+	p.Rows = hi - lo
+	init := s.init
+	if init != nil {
+		init = init[lo*p.IRow:]
+	}
+	p.Run(n.path, s.a[lo*p.ARow:], s.b, s.c[lo*p.CRow:], init)
 }
 
 func forwardChunk(n *simd, w *worker, chunk int) {

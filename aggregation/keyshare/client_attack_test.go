@@ -161,6 +161,9 @@ func TestHolderAnswersForAnotherSet(t *testing.T) {
 
 // Interpolation takes distinct points 1 to m only, and at least t of them.
 func TestReconstructRefuses(t *testing.T) {
+	quote(t, "R24", "The server interpolates from t sums at distinct points from 1 to m; it takes no sum that is not signed, not for this set, or not in the ring.")
+	quote(t, "R25", "With more than t sums it checks that all lie on polynomials of degree t-1; if not, it tries choices of t, and the one whose noise is within bounds is right.")
+	quote(t, "R26", "A sum that does not fit is reported as odd and accuses nobody: a client that dealt its holder a wrong share looks the same as a holder that lies.")
 	w := newWorld(t, testInsecureRing, 4, 3, 1, 3)
 	u := w.uploads(3)
 	set := w.set(u...)
@@ -200,6 +203,8 @@ func TestReconstructRefuses(t *testing.T) {
 // One client with bad shares for two of four holders: it is dropped, and the next
 // proposal has every holder's yes.
 func TestOneClientCannotDeadlockARound(t *testing.T) {
+	quote(t, "R15", "A holder checks every header, opens its share of each, and gives a verdict, which binds nobody: yes, or the clients that it objects to and why.")
+	quote(t, "R17", "The server leaves clients out until t holders say yes to one set; a client that more than c holders object to is always left out.")
 	w := newWorld(t, testInsecureRing, 4, 3, 1, 4)
 	u := w.uploads(4)
 	for _, point := range []int{2, 4} {

@@ -82,11 +82,6 @@ func TestProtocolK9(t *testing.T) {
 	}
 }
 
-func TestProtocolR3(t *testing.T) {
-	quote(t, "R3", "The seed of the public polynomials is the hash of version, run, round, model, ledger head, record and contract; it is derived and never sent.")
-	TestSeedIsDerived(t)
-}
-
 func TestProtocolR7(t *testing.T) {
 	quote(t, "R7", "Each coefficient of the key is the value at 0 of a polynomial of degree t-1; the shares are its values at 1 to m, in coefficient form.")
 	quote(t, "R8", "The shares of points 1 to t-1 are sent as 32-byte seeds, which SHAKE256 expands; the others follow from them and the key, and are packed at the bits of each prime.")
@@ -129,32 +124,9 @@ func TestProtocolR9(t *testing.T) {
 	}
 }
 
-func TestProtocolR10(t *testing.T) {
-	quote(t, "R10", "The header names announcement, client, key, order, H(ciphertext), for each point a salted commitment to the share and H(sealed share), and the voucher's word; the client signs all of it.")
-	TestHeaderIsBound(t)
-}
-
-func TestProtocolR13(t *testing.T) {
-	quote(t, "R13", "A set is the announcement and one or more disjoint groups of signed headers, each in order of the client's name; the set's hash covers all of it, signatures included.")
-	TestSetHashIsCanonical(t)
-}
-
-func TestProtocolR14(t *testing.T) {
-	quote(t, "R14", "A holder refuses a set, as such, for another version, record or contract, a client named twice, an order that is not canonical, or a group with fewer vouchers or clients than contract and its own policy ask for, two vouchers being the least.")
-	TestServerAsksForOneClient(t)
-	TestServerNamesAClientTwice(t)
-}
-
-func TestProtocolR17(t *testing.T) {
-	quote(t, "R15", "A holder checks every header, opens its share of each, and gives a verdict, which binds nobody: yes, or the clients that it objects to and why.")
-	quote(t, "R17", "The server leaves clients out until t holders say yes to one set; a client that more than c holders object to is always left out.")
-	TestOneClientCannotDeadlockARound(t)
-}
-
 // A verdict leaves no trace: after a yes to one set a holder signs another.
 func TestProtocolR18(t *testing.T) {
 	quote(t, "R18", "Then the server asks for signatures. A holder signs at most one set a round, and after that no set of an earlier round of the run.")
-	TestVows(t)
 	w := newWorld(t, testInsecureRing, 4, 3, 1, 3)
 	u := w.uploads(3)
 	if v := w.verdict(1, w.set(u...), u); !v.Yes() {
@@ -185,14 +157,6 @@ func TestProtocolR23(t *testing.T) {
 			}
 		}
 	}
-}
-
-func TestProtocolR25(t *testing.T) {
-	quote(t, "R24", "The server interpolates from t sums at distinct points from 1 to m; it takes no sum that is not signed, not for this set, or not in the ring.")
-	quote(t, "R25", "With more than t sums it checks that all lie on polynomials of degree t-1; if not, it tries choices of t, and the one whose noise is within bounds is right.")
-	quote(t, "R26", "A sum that does not fit is reported as odd and accuses nobody: a client that dealt its holder a wrong share looks the same as a holder that lies.")
-	TestReconstructRefuses(t)
-	TestShareOffThePolynomialBlamesNobody(t)
 }
 
 // The table of sizes.

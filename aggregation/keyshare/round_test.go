@@ -89,6 +89,7 @@ func TestRoundProperty(t *testing.T) {
 
 // The hash of a set does not depend on the order in which uploads came.
 func TestSetHashIsCanonical(t *testing.T) {
+	quote(t, "R13", "A set is the announcement and one or more disjoint groups of signed headers, each in order of the client's name; the set's hash covers all of it, signatures included.")
 	w := newWorld(t, testInsecureRing, 2, 2, 1, 5)
 	u := w.uploads(5)
 	h := func(i ...int) (g []Header) {

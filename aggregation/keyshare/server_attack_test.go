@@ -171,6 +171,7 @@ func TestOneCorruptHolderOpensAClientWhereCIsZero(t *testing.T) {
 }
 
 func TestServerAsksForOneClient(t *testing.T) {
+	quote(t, "R14", "A holder refuses a set, as such, for another version, record or contract, a client named twice, an order that is not canonical, or a group with fewer vouchers or clients than contract and its own policy ask for, two vouchers being the least.")
 	w := newWorld(t, testInsecureRing, 4, 3, 1, 4)
 	u := w.uploads(5) // clients 0 and 4 belong to one organisation
 	h := func(i ...int) (g []Header) {
@@ -327,6 +328,7 @@ func TestServerTellsClientsDifferentThings(t *testing.T) {
 
 // The public polynomials cannot be chosen apart from what is announced.
 func TestSeedIsDerived(t *testing.T) {
+	quote(t, "R3", "The seed of the public polynomials is the hash of version, run, round, model, ledger head, record and contract; it is derived and never sent.")
 	base := Announcement{Version: 1, Run: "r", Round: 1, Attempt: 1}
 	for name, change := range map[string]func(*Announcement){
 		"version":  func(a *Announcement) { a.Version++ },
@@ -394,6 +396,7 @@ func TestServerReplays(t *testing.T) {
 
 // No field of a header can be changed by anyone but the client.
 func TestHeaderIsBound(t *testing.T) {
+	quote(t, "R10", "The header names announcement, client, key, order, H(ciphertext), for each point a salted commitment to the share and H(sealed share), and the voucher's word; the client signs all of it.")
 	w := newWorld(t, testInsecureRing, 4, 3, 1, 3)
 	u := w.upload(0)
 	check := func(h Header) error { return h.Verify(w.record, w.announcement.Hash(), testNow, nil) }

@@ -274,3 +274,56 @@ func TestRingValidate(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// All m sums and the shares of c < t corrupt holders fit every choice of keys with
+// the same sum: move a difference from one client's key to another's, keep both
+// clients' corrupt shares, and no sum changes.
+func TestSumsSayNoMoreThanTheirSecret(t *testing.T) {
+	const th, m = 3, 4
+	r := testInsecureRing
+	rng := newRand(5)
+	add := func(a, b []uint64) []uint64 {
+		out := slices.Clone(a)
+		r.add(out, b)
+		return out
+	}
+	negative := func(a []uint64) []uint64 {
+		out := slices.Clone(a)
+		for i, x := range out {
+			p := r.Primes[i/r.N]
+			out[i] = (p - x) % p
+		}
+		return out
+	}
+	a, b, difference := randomElement(r, rng), randomElement(r, rng), randomElement(r, rng)
+	var shares [2][]Share
+	for i, s := range [][]uint64{a, b} {
+		var err error
+		if shares[i], err = Split(r, th, m, s, rand.Reader); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, corrupt := range []int{1, 3, 4} {
+		// The polynomials that are the difference at 0, nothing at the corrupt
+		// point, and anything at one more point.
+		zero := make([]uint64, r.Len())
+		nodes := []int{0, corrupt, corrupt%m + 1}
+		values := [][]uint64{difference, zero, randomElement(r, rng)}
+		var first, second [][]uint64
+		for point := 1; point <= m; point++ {
+			d := at(nodes, values, point)
+			x, y := shares[0][point-1].residues(r), shares[1][point-1].residues(r)
+			x2, y2 := add(x, d), add(y, negative(d))
+			if point == corrupt && (!slices.Equal(x, x2) || !slices.Equal(y, y2)) {
+				t.Error("a corrupt share changed")
+			}
+			if !slices.Equal(add(x, y), add(x2, y2)) {
+				t.Errorf("the sum of point %d changed", point)
+			}
+			first, second = append(first, x2), append(second, y2)
+		}
+		if !slices.Equal(at([]int{2, 3, 4}, first[1:], 0), add(a, difference)) || !slices.Equal(at([]int{1, 2, 4}, [][]uint64{second[0], second[1], second[3]}, 0), add(b, negative(difference))) {
+			t.Error("the other keys are not shared by the changed shares")
+		}
+	}
+}

@@ -42,6 +42,7 @@ func TestRoundOfOneHolder(t *testing.T) {
 // A second set is refused for ever: at once, by its verdict, in a new process, and
 // when its own certificate is shown. The first is repeated byte for byte.
 func TestSecondSet(t *testing.T) {
+	quote(t, "R20", "Asked again for the set that it signed, it repeats signature and sums byte for byte; asked for another, it refuses for ever.")
 	c := mustCommittee(t)
 	dir := t.TempDir()
 	h := mustOpen(t, c.config(dir, 4))
@@ -78,6 +79,7 @@ func TestSecondSet(t *testing.T) {
 }
 
 func TestAnswerNeedsCertificate(t *testing.T) {
+	quote(t, "R22", "A holder releases its sums, one plain sum of shares for each group, only for the set it signed and when it has seen t members' signatures on that set.")
 	c := mustCommittee(t)
 	h := mustOpen(t, c.config(t.TempDir(), 2))
 	s := c.mustSeal(t, h, 1, 0, 1)

@@ -42,7 +42,6 @@ func TestProtocolK10(t *testing.T) {
 	if err != nil || again[0] != published[0] || again[1] != published[1] {
 		t.Errorf("the keys that left are not on disk: %v", err)
 	}
-	TestKeysAreRepeated(t)
 }
 
 func TestProtocolK11(t *testing.T) {
@@ -72,7 +71,6 @@ func TestProtocolK11(t *testing.T) {
 
 func TestProtocolR19(t *testing.T) {
 	quote(t, "R19", "Its journal entry, with run, round, set and the hash of its sums, is on disk before the signature leaves it.")
-	TestCrashAtEveryByteOfTheEntry(t)
 	// When the entry cannot be written, nothing leaves.
 	c := mustCommittee(t)
 	h := mustOpen(t, c.config(t.TempDir(), 2))
@@ -90,19 +88,8 @@ func TestProtocolR19(t *testing.T) {
 	}
 }
 
-func TestProtocolR20(t *testing.T) {
-	quote(t, "R20", "Asked again for the set that it signed, it repeats signature and sums byte for byte; asked for another, it refuses for ever.")
-	TestSecondSet(t)
-}
-
-func TestProtocolR22(t *testing.T) {
-	quote(t, "R22", "A holder releases its sums, one plain sum of shares for each group, only for the set it signed and when it has seen t members' signatures on that set.")
-	TestAnswerNeedsCertificate(t)
-}
-
 func TestProtocolF7(t *testing.T) {
 	quote(t, "F7", "A holder whose directory came back from a copy refuses every round up to the newest that the ledger, or its operator, names; a journal that is damaged otherwise than by a missing end stops the holder.")
-	TestRestoredSnapshot(t)
 	c := mustCommittee(t)
 	dir := t.TempDir()
 	h := mustOpen(t, c.config(dir, 2))

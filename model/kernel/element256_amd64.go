@@ -6,6 +6,9 @@ package kernel
 func maxPool256(x *float32, taps *int64, count uintptr, y *float32, arg *uint8, channels uintptr, pixels uintptr, step uintptr, relu uintptr, masks int64)
 
 //go:noescape
+func maxPool4w256(x *float32, taps *int64, y *float32, arg *uint8, channels uintptr, pixels uintptr, step uintptr, relu uintptr, masks int64)
+
+//go:noescape
 func maxPoolBack256(dy *float32, arg *uint8, taps *int64, count uintptr, dx *float32, channels uintptr, pixels uintptr, step uintptr, masks int64)
 
 //go:noescape

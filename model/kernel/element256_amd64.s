@@ -115,6 +115,174 @@ done:
 DATA f00000001<>+0(SB)/4, $0x00000001
 GLOBL f00000001<>(SB), RODATA|NOPTR, $4
 
+// func maxPool4w256(x *float32, taps *int64, y *float32, arg *uint8, channels uintptr, pixels uintptr, step uintptr, relu uintptr, masks int64)
+// Requires: AVX, AVX2
+TEXT ·maxPool4w256(SB), NOSPLIT, $0-72
+	MOVQ         x+0(FP), AX
+	MOVQ         y+16(FP), CX
+	MOVQ         arg+24(FP), DX
+	MOVQ         pixels+40(FP), BX
+	MOVQ         relu+56(FP), SI
+	MOVQ         taps+8(FP), DI
+	MOVQ         (DI), R8
+	MOVQ         8(DI), R9
+	MOVQ         16(DI), R10
+	MOVQ         24(DI), DI
+	VBROADCASTSS f00000001<>+0(SB), Y0
+	VXORPS       Y1, Y1, Y1
+
+pixel:
+	MOVQ channels+32(FP), R11
+	MOVQ AX, R12
+	CMPQ R11, $0x08
+	JLT  tail
+
+full:
+	VMOVUPS      (R12)(R8*1), Y2
+	VMOVUPS      (R12)(R9*1), Y3
+	VMOVUPS      (R12)(R10*1), Y4
+	VMOVUPS      (R12)(DI*1), Y5
+	VMAXPS       Y3, Y2, Y6
+	VMAXPS       Y5, Y4, Y7
+	VMAXPS       Y7, Y6, Y6
+	VCMPPS       $0x03, Y3, Y2, Y7
+	VCMPPS       $0x03, Y5, Y4, Y8
+	VORPS        Y8, Y7, Y7
+	VMOVMSKPS    Y7, R13
+	TESTL        R13, R13
+	JNZ          nanf
+	VBROADCASTSS f00000003<>+0(SB), Y7
+	VCMPPS       $0x00, Y6, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	VCMPPS       $0x00, Y6, Y3, Y3
+	VORPS        Y3, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	VCMPPS       $0x00, Y6, Y4, Y3
+	VORPS        Y3, Y2, Y2
+	VPADDD       Y2, Y7, Y7
+	JMP          storef
+
+nanf:
+	VMOVAPS   Y2, Y6
+	VXORPS    Y7, Y7, Y7
+	VXORPS    Y2, Y2, Y2
+	VPADDD    Y0, Y2, Y2
+	VCMPPS    $0x1e, Y6, Y3, Y8
+	VCMPPS    $0x03, Y3, Y3, Y9
+	VORPS     Y9, Y8, Y8
+	VBLENDVPS Y8, Y3, Y6, Y6
+	VBLENDVPS Y8, Y2, Y7, Y7
+	VPADDD    Y0, Y2, Y2
+	VCMPPS    $0x1e, Y6, Y4, Y3
+	VCMPPS    $0x03, Y4, Y4, Y8
+	VORPS     Y8, Y3, Y3
+	VBLENDVPS Y3, Y4, Y6, Y6
+	VBLENDVPS Y3, Y2, Y7, Y7
+	VPADDD    Y0, Y2, Y2
+	VCMPPS    $0x1e, Y6, Y5, Y3
+	VCMPPS    $0x03, Y5, Y5, Y4
+	VORPS     Y4, Y3, Y3
+	VBLENDVPS Y3, Y5, Y6, Y6
+	VBLENDVPS Y3, Y2, Y7, Y7
+
+storef:
+	TESTQ  SI, SI
+	JZ     linearf
+	VMAXPS Y6, Y1, Y6
+
+linearf:
+	VMOVUPS      Y6, (CX)
+	VEXTRACTI128 $0x01, Y7, X2
+	VPACKUSDW    X2, X7, X2
+	VPACKUSWB    X2, X2, X2
+	VMOVQ        X2, (DX)
+	ADDQ         $0x20, R12
+	MOVQ         $0x00000008, R13
+	ADDQ         R13, DX
+	LEAQ         (CX)(R13*4), CX
+	SUBQ         $0x08, R11
+	CMPQ         R11, $0x08
+	JGE          full
+
+tail:
+	TESTQ        R11, R11
+	JZ           done
+	MOVQ         masks+64(FP), R13
+	MOVQ         $0x00000008, R14
+	SUBQ         R11, R14
+	VMOVUPS      (R13)(R14*4), Y2
+	VMASKMOVPS   (R12)(R8*1), Y2, Y3
+	VMASKMOVPS   (R12)(R9*1), Y2, Y4
+	VMASKMOVPS   (R12)(R10*1), Y2, Y5
+	VMASKMOVPS   (R12)(DI*1), Y2, Y6
+	VMAXPS       Y4, Y3, Y7
+	VMAXPS       Y6, Y5, Y8
+	VMAXPS       Y8, Y7, Y7
+	VCMPPS       $0x03, Y4, Y3, Y8
+	VCMPPS       $0x03, Y6, Y5, Y9
+	VORPS        Y9, Y8, Y8
+	VMOVMSKPS    Y8, R13
+	TESTL        R13, R13
+	JNZ          nant
+	VBROADCASTSS f00000003<>+0(SB), Y8
+	VCMPPS       $0x00, Y7, Y3, Y3
+	VPADDD       Y3, Y8, Y8
+	VCMPPS       $0x00, Y7, Y4, Y4
+	VORPS        Y4, Y3, Y3
+	VPADDD       Y3, Y8, Y8
+	VCMPPS       $0x00, Y7, Y5, Y4
+	VORPS        Y4, Y3, Y3
+	VPADDD       Y3, Y8, Y8
+	JMP          storet
+
+nant:
+	VMOVAPS   Y3, Y7
+	VXORPS    Y8, Y8, Y8
+	VXORPS    Y3, Y3, Y3
+	VPADDD    Y0, Y3, Y3
+	VCMPPS    $0x1e, Y7, Y4, Y9
+	VCMPPS    $0x03, Y4, Y4, Y10
+	VORPS     Y10, Y9, Y9
+	VBLENDVPS Y9, Y4, Y7, Y7
+	VBLENDVPS Y9, Y3, Y8, Y8
+	VPADDD    Y0, Y3, Y3
+	VCMPPS    $0x1e, Y7, Y5, Y4
+	VCMPPS    $0x03, Y5, Y5, Y9
+	VORPS     Y9, Y4, Y4
+	VBLENDVPS Y4, Y5, Y7, Y7
+	VBLENDVPS Y4, Y3, Y8, Y8
+	VPADDD    Y0, Y3, Y3
+	VCMPPS    $0x1e, Y7, Y6, Y4
+	VCMPPS    $0x03, Y6, Y6, Y5
+	VORPS     Y5, Y4, Y4
+	VBLENDVPS Y4, Y6, Y7, Y7
+	VBLENDVPS Y4, Y3, Y8, Y8
+
+storet:
+	TESTQ  SI, SI
+	JZ     lineart
+	VMAXPS Y7, Y1, Y7
+
+lineart:
+	VMASKMOVPS   Y7, Y2, (CX)
+	VEXTRACTI128 $0x01, Y8, X2
+	VPACKUSDW    X2, X8, X2
+	VPACKUSWB    X2, X2, X2
+	VMOVQ        X2, (DX)
+	ADDQ         $0x20, R12
+	ADDQ         R11, DX
+	LEAQ         (CX)(R11*4), CX
+
+done:
+	ADDQ step+48(FP), AX
+	DECQ BX
+	JNZ  pixel
+	VZEROUPPER
+	RET
+
+DATA f00000003<>+0(SB)/4, $0x00000003
+GLOBL f00000003<>(SB), RODATA|NOPTR, $4
+
 // func maxPoolBack256(dy *float32, arg *uint8, taps *int64, count uintptr, dx *float32, channels uintptr, pixels uintptr, step uintptr, masks int64)
 // Requires: AVX, AVX2
 TEXT ·maxPoolBack256(SB), NOSPLIT, $0-72

@@ -221,3 +221,82 @@ func TestTranspose(t *testing.T) {
 		}
 	}
 }
+
+// The sparse work of cifar-cnn's second convolution, and its pooling.
+func BenchmarkSparse(b *testing.B) {
+	for _, p := range available {
+		if !p.SIMD() {
+			continue
+		}
+		r := rand.New(rand.NewPCG(1, 1))
+		const pixels, channels = 64, 64
+		g, y := random(r, pixels*channels), random(r, pixels*channels)
+		for i := range g {
+			g[i] = 1
+			if r.IntN(100) >= 65 {
+				g[i] = 0
+			}
+		}
+		arg := make([]uint8, len(g)+Slack)
+		for i := range arg {
+			arg[i] = uint8(r.IntN(4))
+		}
+		place, tab := make([]int32, 4*pixels), make([]int32, channels)
+		for i := range place {
+			place[i] = int32(4 * 32 * (i/4/8*18*2 + i/4%8*2 + i%4/2*18 + i%2))
+		}
+		for i := range tab {
+			tab[i] = int32(4 * 288 * i)
+		}
+		x, w, dx := random(r, 18*18*32), random(r, 64*288), make([]float32, 18*18*32)
+		l := NewList(4*pixels, len(g))
+		b.Run(p.name+"/list", func(b *testing.B) {
+			for b.Loop() {
+				l.Reset()
+				p.CompressTaps(l, g, arg, pixels, channels, channels, 4, tab)
+			}
+		})
+		b.Run(p.name+"/dX", func(b *testing.B) {
+			for b.Loop() {
+				for k := range 3 {
+					p.Sums(l, place, w[k*96:], dx[k*18*32:], 1, 96, 96, 18*32)
+				}
+			}
+		})
+		t, off := make([]float32, len(g)), make([]int32, len(g))
+		p.Transpose(t, pixels, g, channels, pixels, channels)
+		for i := range off {
+			off[i] = place[i%pixels*4+r.IntN(4)]
+		}
+		b.Run(p.name+"/list-dW", func(b *testing.B) {
+			for b.Loop() {
+				l.Reset()
+				p.Compress(l, t, channels, pixels, pixels, off, pixels)
+			}
+		})
+		b.Run(p.name+"/dW", func(b *testing.B) {
+			for b.Loop() {
+				p.Sums(l, tab, x, w, 3, 96, 18*32, 96)
+			}
+		})
+		taps := []int64{0, 4 * channels, 4 * 16 * channels, 4 * 17 * channels}
+		full := random(r, 256*channels)
+		b.Run(p.name+"/pool", func(b *testing.B) {
+			for b.Loop() {
+				for row := range 8 {
+					p.MaxPool(full[row*2*16*channels:], taps, y[row*8*channels:], arg[row*8*channels:], channels, 8, 2*channels, true)
+				}
+			}
+		})
+		b.Run(p.name+"/live", func(b *testing.B) {
+			for b.Loop() {
+				p.Live(g, y, arg, pixels, channels, place, (*[16]int32)(tab), t, off, true)
+			}
+		})
+		b.Run(p.name+"/transpose", func(b *testing.B) {
+			for b.Loop() {
+				p.Transpose(t, pixels, g, channels, pixels, channels)
+			}
+		})
+	}
+}

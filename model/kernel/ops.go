@@ -8,6 +8,7 @@ type ops struct {
 	compressTaps func(dy *float32, arg *uint8, rows, n, step, argStep, taps uintptr, tab, offset *int32, weight *float32, counts *int32, perm *[256][8]uint32, masks int64)
 	live         func(dy, y *float32, arg *uint8, pixels, n uintptr, place, taps *int32, keep *float32, offset *int32, relu uintptr, masks int64)
 	maxPool      func(x *float32, taps *int64, count uintptr, y *float32, arg *uint8, channels, pixels, step, relu uintptr, masks int64)
+	maxPool4     func(x *float32, taps *int64, y *float32, arg *uint8, channels, pixels, step, relu uintptr, masks int64)
 	maxPoolBack  func(dy *float32, arg *uint8, taps *int64, count uintptr, dx *float32, channels, pixels, step uintptr, masks int64)
 	relu, tanh   func(y *float32, n uintptr, masks int64)
 	reluBack     func(dy, y *float32, n uintptr, masks int64)

@@ -3,7 +3,7 @@ package kernel
 var ops512 = ops{
 	sums: sums512, sumsFull: sums512,
 	compress: compress512, compressTaps: compressTaps512, live: live512,
-	maxPool: maxPool512, maxPoolBack: maxPoolBack512,
+	maxPool: maxPool512, maxPool4: maxPool4w512, maxPoolBack: maxPoolBack512,
 	relu: relu512, tanh: tanh512, reluBack: reluBack512, tanhBack: tanhBack512,
 	axpy: axpy512, scale: scale512, axpy64: axpy64512, squares: squares512, adam: adam512, momentum: momentum512,
 }
@@ -11,7 +11,7 @@ var ops512 = ops{
 var ops256 = ops{
 	sums: sums256w, sumsFull: sums256full,
 	compress: compress256, compressTaps: compressTaps256, live: live256,
-	maxPool: maxPool256, maxPoolBack: maxPoolBack256,
+	maxPool: maxPool256, maxPool4: maxPool4w256, maxPoolBack: maxPoolBack256,
 	relu: relu256, tanh: tanh256, reluBack: reluBack256, tanhBack: tanhBack256,
 	axpy: axpy256, scale: scale256, axpy64: axpy64256, squares: squares256, adam: adam256, momentum: momentum256,
 }

@@ -18,6 +18,10 @@ func (p *Path) MaxPool(x []float32, taps []int64, y []float32, arg []uint8, chan
 	if len(taps) < 1 || len(taps) > MaxTaps || len(x) < last+span([2]int{pixels, step}, [2]int{channels, 1}) || len(y) < pixels*channels || len(arg) < pixels*channels+Slack {
 		panic(fmt.Sprintf("kernel: pool of %d pixels of %d channels in slices of %d, %d and %d", pixels, channels, len(x), len(y), len(arg)))
 	}
+	if len(taps) == 4 {
+		p.maxPool4(&x[0], &taps[0], &y[0], &arg[0], uintptr(channels), uintptr(pixels), uintptr(4*step), flag(relu), maskTable)
+		return
+	}
 	p.maxPool(&x[0], &taps[0], uintptr(len(taps)), &y[0], &arg[0], uintptr(channels), uintptr(pixels), uintptr(4*step), flag(relu), maskTable)
 }
 

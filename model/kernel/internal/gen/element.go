@@ -11,6 +11,7 @@ import (
 
 func elements(v isa) {
 	v.maxPool()
+	v.maxPool4()
 	v.maxPoolBack()
 	v.elementwise("relu", []string{"y"}, func(in []reg.VecVirtual) {
 		// The second operand is the result when either is NaN.
@@ -177,21 +178,7 @@ func (v isa) maxPool() {
 		MOVQ(at(taps, 0), o)
 		c := v.vec()
 		a.load(Mem{Base: xp, Index: o, Scale: 1}, c)
-		if v.wide() {
-			k, nan := K(), K()
-			VCMPPS(greater, best, c, k)
-			VCMPPS(unordered, c, c, nan)
-			KORW(k, nan, k)
-			VMOVAPS(c, k, best)
-			VMOVDQA32(tap, k, which)
-		} else {
-			k, nan := v.vec(), v.vec()
-			VCMPPS(greater, best, c, k)
-			VCMPPS(unordered, c, c, nan)
-			VORPS(nan, k, k)
-			VBLENDVPS(k, c, best, best)
-			VBLENDVPS(k, tap, which, which)
-		}
+		v.take(c, tap, best, which)
 		Label("next" + suffix)
 		DECQ(count)
 		JNZ(LabelRef("tap" + suffix))
@@ -203,19 +190,7 @@ func (v isa) maxPool() {
 		VMAXPS(best, zeros, best)
 		Label("linear" + suffix)
 		a.store(best, at(y, 0))
-		if v.wide() {
-			if a.tail != nil {
-				VPMOVDB(which, a.tail.k, at(arg, 0))
-			} else {
-				VPMOVDB(which, at(arg, 0))
-			}
-		} else {
-			low, high := XMM(), XMM()
-			VEXTRACTI128(Imm(1), which, high)
-			VPACKUSDW(high, which.AsX(), low)
-			VPACKUSWB(low, low, low)
-			VMOVQ(low, at(arg, 0)) // 8 bytes, whatever the tail
-		}
+		a.narrow(which, at(arg, 0))
 		ADDQ(Imm(uint64(v.bytes())), xp)
 		live := GP64()
 		if a.tail != nil {
@@ -231,6 +206,143 @@ func (v isa) maxPool() {
 	JNZ(LabelRef("pixel"))
 	VZEROUPPER()
 	RET()
+}
+
+// maxPool4 is maxPool for four taps: the maximum first, then the first tap that is
+// equal to it. A vector with a NaN takes the rule of maxPool, tap by tap.
+func (v isa) maxPool4() {
+	v.text("maxPool4w", "func(x *float32, taps *int64, y *float32, arg *uint8, channels, pixels, step, relu uintptr, masks int64)")
+	Pragma("noescape")
+	x, y, arg, pixels, relu := param("x"), param("y"), param("arg"), param("pixels"), param("relu")
+	var offset [4]reg.GPVirtual
+	taps := param("taps")
+	for i := range offset {
+		offset[i] = GP64()
+		MOVQ(at(taps, 8*i), offset[i])
+	}
+	one, zeros := v.vec(), v.vec()
+	v.broadcast(math.Float32frombits(1), one)
+	zero(zeros)
+	Label("pixel")
+	n, xp := param("channels"), GP64()
+	MOVQ(x, xp)
+	v.span("", n, func() reg.GPVirtual { return param("masks") }, func(a access) {
+		suffix := "f"
+		if a.tail != nil {
+			suffix = "t"
+		}
+		var in [4]reg.VecVirtual
+		for i := range in {
+			in[i] = v.vec()
+			a.load(Mem{Base: xp, Index: offset[i], Scale: 1}, in[i])
+		}
+		best, other, which := v.vec(), v.vec(), v.vec()
+		VMAXPS(in[1], in[0], best)
+		VMAXPS(in[3], in[2], other)
+		VMAXPS(other, best, best)
+		nan := GP32()
+		if v.wide() {
+			k0, k1 := K(), K()
+			VCMPPS(unordered, in[1], in[0], k0)
+			VCMPPS(unordered, in[3], in[2], k1)
+			KORTESTW(k1, k0)
+			JNZ(LabelRef("nan" + suffix))
+			// Later taps first, so that the first one wins.
+			v.broadcast(math.Float32frombits(3), which)
+			t := v.vec()
+			for i := 2; i >= 0; i-- {
+				k := K()
+				VCMPPS(equal, best, in[i], k)
+				v.broadcast(math.Float32frombits(uint32(i)), t)
+				VMOVDQA32(t, k, which)
+			}
+		} else {
+			k0, k1 := v.vec(), v.vec()
+			VCMPPS(unordered, in[1], in[0], k0)
+			VCMPPS(unordered, in[3], in[2], k1)
+			VORPS(k1, k0, k0)
+			VMOVMSKPS(k0, nan)
+			TESTL(nan, nan)
+			JNZ(LabelRef("nan" + suffix))
+			// Each tap that is not yet the maximum adds one: masks are minus one.
+			v.broadcast(math.Float32frombits(3), which)
+			seen := v.vec()
+			VCMPPS(equal, best, in[0], seen)
+			VPADDD(seen, which, which)
+			for i := 1; i < 3; i++ {
+				k := v.vec()
+				VCMPPS(equal, best, in[i], k)
+				VORPS(k, seen, seen)
+				VPADDD(seen, which, which)
+			}
+		}
+		JMP(LabelRef("store" + suffix))
+		Label("nan" + suffix)
+		VMOVAPS(in[0], best)
+		zero(which)
+		tap := v.vec()
+		zero(tap)
+		for i := 1; i < 4; i++ {
+			VPADDD(one, tap, tap)
+			v.take(in[i], tap, best, which)
+		}
+		Label("store" + suffix)
+		TESTQ(relu, relu)
+		JZ(LabelRef("linear" + suffix))
+		VMAXPS(best, zeros, best)
+		Label("linear" + suffix)
+		a.store(best, at(y, 0))
+		a.narrow(which, at(arg, 0))
+		ADDQ(Imm(uint64(v.bytes())), xp)
+		live := GP64()
+		if a.tail != nil {
+			MOVQ(n, live)
+		} else {
+			MOVQ(U32(uint32(v.lanes)), live)
+		}
+		ADDQ(live, arg)
+		LEAQ(Mem{Base: y, Index: live, Scale: 4}, y)
+	})
+	ADDQ(mustParam("step"), x)
+	DECQ(pixels)
+	JNZ(LabelRef("pixel"))
+	VZEROUPPER()
+	RET()
+}
+
+// take replaces best by c, and which by tap, where c is greater or NaN.
+func (v isa) take(c, tap, best, which reg.VecVirtual) {
+	if v.wide() {
+		k, nan := K(), K()
+		VCMPPS(greater, best, c, k)
+		VCMPPS(unordered, c, c, nan)
+		KORW(k, nan, k)
+		VMOVAPS(c, k, best)
+		VMOVDQA32(tap, k, which)
+		return
+	}
+	k, nan := v.vec(), v.vec()
+	VCMPPS(greater, best, c, k)
+	VCMPPS(unordered, c, c, nan)
+	VORPS(nan, k, k)
+	VBLENDVPS(k, c, best, best)
+	VBLENDVPS(k, tap, which, which)
+}
+
+// narrow stores one byte for each lane. AVX2 stores 8 bytes, whatever the tail.
+func (a access) narrow(which reg.VecVirtual, m Mem) {
+	switch {
+	case a.wide() && a.tail != nil:
+		VPMOVDB(which, a.tail.k, m)
+	case a.wide():
+		VPMOVDB(which, m)
+	default:
+		low, high := XMM(), XMM()
+		VEXTRACTI128(Imm(1), which, high)
+		VPACKUSDW(high, which.AsX(), low)
+		VPACKUSWB(low, low, low)
+		VMOVQ(low, m)
+	}
 }
 
 // maxPoolBack adds each gradient of a row of pixels to the input that its

@@ -10,6 +10,7 @@ import (
 var (
 	notEqual     = Imm(4) // true if unordered
 	unordered    = Imm(3)
+	equal        = Imm(0)
 	greater      = Imm(30) // false if unordered
 	notLessEqual = Imm(22) // true if unordered
 )

@@ -52,6 +52,12 @@ func BenchmarkTrainStep(b *testing.B) {
 			t.Step()
 		}
 		report(b, model, batch)
+		if w := t.Net.Work(); len(w.Live) > 0 {
+			b.ReportMetric(w.MFLOP, "MFLOP/sample")
+			for i, v := range w.Live {
+				b.ReportMetric(100*v, fmt.Sprintf("%%live-conv%d", i+1))
+			}
+		}
 	})
 }
 

@@ -1,6 +1,10 @@
 package nn
 
-import "github.com/sotto-fl/sotto/model/kernel"
+import (
+	"sync/atomic"
+
+	"github.com/sotto-fl/sotto/model/kernel"
+)
 
 // directConv is a convolution on frames. Its weights are (kernel row, kernel
 // column, in channel, out channel), which is the B of the product that computes
@@ -21,6 +25,8 @@ type directConv struct {
 	place   tables
 	turned  []float32 // the weights as (out channel, window)
 	needDX  bool
+	visits  atomic.Int64 // gradients in lists, so far
+	passes  atomic.Int64 // examples
 	bufs    []convScratch
 }
 
@@ -133,6 +139,7 @@ func (l *directConv) backward(w *worker, _ int, in, _, dout, din, sum []float32)
 		b.list.Reset()
 		l.path.Compress(b.list, b.byChannel, l.Out, pixels, pixels, l.place.pixel, 0)
 		l.path.Sums(b.list, l.place.channel, in, dw, s.Kernel, l.run, l.in.row, l.run)
+		l.count(b.list.Len())
 	} else {
 		b.grad.Run(l.path, in, dy, dw, dw)
 	}
@@ -145,6 +152,37 @@ func (l *directConv) backward(w *worker, _ int, in, _, dout, din, sum []float32)
 		l.path.Compress(b.list, dy[y*l.out.row:], s.out.W, l.Out, l.Out, l.place.channel, 0)
 	}
 	l.scatter(b.list, l.place.pixel, din)
+	if !l.sparse {
+		l.count(b.list.Len())
+	}
+}
+
+// count notes that the list of one example had n gradients.
+func (l *directConv) count(n int) {
+	l.visits.Add(int64(n))
+	l.passes.Add(1)
+}
+
+// work is the arithmetic of one example's forward and backward pass, and the
+// share of the outputs (of the pool, if there is one) whose gradients were not
+// zero.
+func (l *directConv) work(outputs int) (flop, live float64) {
+	full := 2 * float64(l.step.out.Size()) * float64(l.depth)
+	listed := 0.0
+	if n := l.passes.Load(); n > 0 {
+		visits := float64(l.visits.Load()) / float64(n)
+		listed, live = 2*visits*float64(l.depth), visits/float64(outputs)
+	}
+	flop = full
+	if l.sparse {
+		flop += listed
+	} else {
+		flop += full
+	}
+	if l.needDX {
+		flop += listed
+	}
+	return flop, live
 }
 
 // scatter adds to din, for each group of the list, weight rows at the window that

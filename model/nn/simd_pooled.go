@@ -1,17 +1,13 @@
 package nn
 
-import (
-	"sync/atomic"
-
-	"github.com/sotto-fl/sotto/model/kernel"
-)
+import "github.com/sotto-fl/sotto/model/kernel"
 
 // pooledConv is a convolution, a 2x2 max pool without overlap and perhaps a ReLU
 // in one. At least three quarters of the gradients that reach the convolution
 // are exactly zero, so backward works on lists of the others. The outputs of the
 // convolution itself are never kept.
 type pooledConv struct {
-	directConv
+	*directConv
 	relu   bool
 	pool   frame   // what comes out
 	taps   []int64 // inputs of a pooling window, in bytes from its first
@@ -22,7 +18,6 @@ type pooledConv struct {
 	// poolStride is the pool's, band the pooled rows that are computed together.
 	poolStride, band int
 	pooled           []pooledScratch
-	live             atomic.Int64 // gradients that were not zero, in all
 }
 
 type pooledScratch struct {
@@ -35,7 +30,7 @@ type pooledScratch struct {
 }
 
 func newPooledConv(n *simd, s, p step, v views, in, out frame, relu bool) *pooledConv {
-	l := &pooledConv{directConv: *newDirectConv(n, s, v, in, newFrame(s.out, 0), true), relu: relu, pool: out}
+	l := &pooledConv{directConv: newDirectConv(n, s, v, in, newFrame(s.out, 0), true), relu: relu, pool: out}
 	l.sparse = true
 	for t := range l.offset {
 		t %= 4
@@ -110,7 +105,7 @@ func (l *pooledConv) backward(w *worker, e int, in, out, dout, din, sum []float3
 	p.list.Reset()
 	l.path.Compress(p.list, p.byChannel, l.Out, pixels, pixels, p.offsets, pixels)
 	l.path.Sums(p.list, l.place.channel, in, dw, l.Kernel, l.run, l.in.row, l.run)
-	l.live.Add(int64(p.list.Len()))
+	l.count(p.list.Len())
 	if din == nil {
 		return
 	}

@@ -98,6 +98,9 @@ func watch() error {
 
 // Run runs every script in dir.
 func Run(t *testing.T, dir string) {
+	if testing.Short() {
+		t.Skip("runs whole programs: left out with -short")
+	}
 	bin, err := build()
 	if err != nil {
 		t.Fatal(err)

@@ -16,8 +16,9 @@ type Effort struct {
 	States int   // of the dynamic programme, kept at a time
 }
 
-// DefaultEffort is a second or two of one processor and 200 MB at the most.
-var DefaultEffort = Effort{Steps: 400e6, States: 8 << 20}
+// DefaultEffort is about a second of one processor, and some hundred megabytes at the
+// most.
+var DefaultEffort = Effort{Steps: 200e6, States: 8 << 20}
 
 // Exact is the result of SolveExact.
 type Exact struct {
@@ -300,36 +301,52 @@ const quick = 2e6
 
 // search proves the incumbent or replaces it, until effort ends.
 func (k *core) search(quick int64) {
-	p := &programme{core: k}
-	effort := k.effort
-	k.effort.Steps = min(effort.Steps, quick)
-	k.widen(p, k.least)
-	k.effort = effort
-	if !k.aborted {
+	if k.offGrid() {
 		return
 	}
+	p := &programme{core: k}
+	effort := k.effort
+	allow := func(steps int64) { k.effort.Steps, k.aborted = min(effort.Steps, k.steps+steps), false }
+	if math.IsInf(k.best, 1) { // any incumbent at all
+		allow(10 * quick)
+		p.run(k.rank(k.least), k.least, math.Inf(1), beam)
+	}
+	if allow(quick); k.best <= k.eps {
+		return
+	}
+	if k.widen(p, k.least); !k.aborted {
+		return
+	}
+	allow(effort.Steps)
 	if p.rel = k.relaxation(); p.rel != nil {
-		k.closed = max(k.closed, p.rel.rest(k.missing))
-		if k.aborted = false; k.closed >= k.best-k.eps {
+		if k.closed = max(k.closed, p.rel.rest(k.missing)); k.closed >= k.best-k.eps || math.IsInf(k.closed, 1) {
 			return
-		}
-		if math.IsInf(k.closed, 1) {
-			return // not even with clients used twice
 		}
 		k.widen(p, k.slack(p.rel))
 	} else {
-		k.aborted = false
 		k.widen(p, k.least)
 	}
-	if !k.aborted {
-		return
-	}
-	if math.IsInf(k.best, 1) {
-		p.run(k.rank(k.least), k.least, math.Inf(1), beam)
-	}
-	if k.full() {
+	if k.aborted && k.full() {
 		k.aborted = false
 	}
+}
+
+// offGrid reports that all options of all clients lie on multiples of some number of
+// tasks, apart from a start, and the total does not.
+func (k *core) offGrid() bool {
+	var grid int64
+	for _, t := range k.tables {
+		for _, x := range t.Tasks {
+			a, b := grid, int64(x-t.Tasks[0])
+			for b != 0 {
+				a, b = b, a%b
+			}
+			if grid = a; grid == 1 {
+				return false
+			}
+		}
+	}
+	return grid > 0 && k.missing%grid != 0
 }
 
 // widen runs the programme on ever larger cores: the clients with the least keys.
@@ -352,13 +369,15 @@ func (k *core) widen(p *programme, key []float64) {
 			}
 			k.closed = min(limit, k.best)
 		}
-		if k.best <= limit {
+		if k.best-k.eps <= limit {
 			return
 		}
 	}
 }
 
-// rank returns the clients that may be part of an improvement, by ascending key.
+// rank returns the clients that may be part of an improvement, by ascending key. Where
+// keys are equal, neighbours are scattered: the base treats them alike, and a core
+// needs exchanges in both directions.
 func (k *core) rank(key []float64) []int32 {
 	order := make([]int32, 0, 1024)
 	for i, r := range key {
@@ -367,7 +386,7 @@ func (k *core) rank(key []float64) []int32 {
 		}
 	}
 	slices.SortFunc(order, func(a, b int32) int {
-		return cmp.Or(cmp.Compare(key[a], key[b]), cmp.Compare(a, b))
+		return cmp.Or(cmp.Compare(key[a], key[b]), cmp.Compare(uint32(a)*0x9e3779b1, uint32(b)*0x9e3779b1))
 	})
 	return order
 }

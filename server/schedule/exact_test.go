@@ -235,6 +235,27 @@ func familyTables(family string, n int, seed uint64) ([]costcurve.Table, int64) 
 		case "convex":
 			c := costcurve.XLogX{A: a, B: b}
 			tables[i] = dense(60, func(x int) float64 { return c.At(int64(x)) })
+		case "concave-limits":
+			tables[i] = dense(20+r.IntN(40), func(x int) float64 { return b * math.Log1p(float64(x)) })
+		case "sevens": // whole batches of seven, or a penalty
+			tables[i] = dense(60, func(x int) float64 {
+				if x%7 != 0 {
+					return 1000 + a
+				}
+				return b * float64(x)
+			})
+		case "even":
+			tables[i] = dense(60, func(int) float64 { return 60 * r.Float64() })
+			for j := range tables[i].Tasks {
+				tables[i].Tasks[j] *= 2
+			}
+		case "wide": // options far apart: exchanges too wide for the relaxation
+			t := costcurve.Table{Tasks: []int32{0}, Joules: []float64{0}}
+			for x := int32(0); len(t.Tasks) < 61; {
+				x += 1 + r.Int32N(30_000)
+				t.Tasks, t.Joules = append(t.Tasks, x), append(t.Joules, b*math.Sqrt(float64(x)))
+			}
+			tables[i] = t
 		case "alike":
 			tables[i] = costcurve.Table{Tasks: []int32{0, 20, 50}, Joules: []float64{0, 7, 8}}
 		case "alike-fixed":
@@ -244,6 +265,9 @@ func familyTables(family string, n int, seed uint64) ([]costcurve.Table, int64) 
 			}
 			tables[i] = t
 		}
+	}
+	if family == "wide" {
+		return tables, int64(n)*300_000 + r.Int64N(1000)
 	}
 	return tables, int64(n)*17 + 10*r.Int64N(100) + 10 // a multiple of 10: alike clients have no other totals
 }
@@ -266,7 +290,7 @@ func pilla(seed uint64) ([]costcurve.Table, int64) {
 }
 
 func TestFamiliesAreProven(t *testing.T) {
-	for _, family := range []string{"concave", "random", "fixed-charge", "fixed-charge-convex", "modes", "convex"} {
+	for _, family := range []string{"concave", "random", "fixed-charge", "fixed-charge-convex", "modes", "convex", "concave-limits", "sevens", "even", "alike", "alike-fixed"} {
 		tables, total := familyTables(family, 2000, 1)
 		e, err := SolveExact(tables, total, Effort{})
 		if err != nil || !e.Proven {
@@ -275,12 +299,16 @@ func TestFamiliesAreProven(t *testing.T) {
 		}
 		checkOptions(t, tables, total, e)
 	}
-	for _, family := range []string{"alike", "alike-fixed"} {
-		tables, total := familyTables(family, 2000, 1)
-		e, err := SolveExact(tables, total, Effort{Steps: 20e6, States: 1 << 20})
-		if err != nil || e.Joules-e.Lower > 1e-3*e.Lower {
-			t.Errorf("%s: %v to %v: %v", family, e.Lower, e.Joules, err)
-		}
+	tables, total := familyTables("wide", 2000, 1)
+	e, err := SolveExact(tables, total, Effort{Steps: 20e6, States: 1 << 20})
+	if err != nil || e.Joules-e.Lower > 1e-3*e.Lower {
+		t.Fatalf("wide: %v to %v: %v", e.Lower, e.Joules, err)
+	}
+	checkOptions(t, tables, total, e)
+
+	tables, total = familyTables("even", 2000, 1)
+	if _, err := SolveExact(tables, total|1, Effort{}); !errors.Is(err, ErrInfeasible) {
+		t.Errorf("an odd total of even options: got %v, want ErrInfeasible", err)
 	}
 }
 
@@ -322,7 +350,7 @@ func TestExactRefusesHostileTables(t *testing.T) {
 }
 
 func BenchmarkSolveExact(b *testing.B) {
-	for _, family := range []string{"concave", "random", "fixed-charge", "fixed-charge-convex", "modes", "convex", "alike", "alike-fixed"} {
+	for _, family := range []string{"concave", "random", "fixed-charge", "fixed-charge-convex", "modes", "convex", "concave-limits", "sevens", "alike", "alike-fixed", "wide"} {
 		b.Run("n=50000/"+family, func(b *testing.B) {
 			tables, total := familyTables(family, 50_000, 1)
 			var e Exact

@@ -1,7 +1,9 @@
 package schedule
 
 import (
+	"cmp"
 	"math"
+	"slices"
 )
 
 // relaxation is a lower bound on what it costs to make up a number of tasks exactly.
@@ -19,11 +21,12 @@ type relaxation struct {
 	cost  []float64
 }
 
-// widest is the greatest exchange for which a relaxation is worth its time, which
-// grows with the square.
-const widest = 2048
+// widest is the greatest exchange for which a relaxation is tried: the number of
+// steps grows with its square.
+const widest = 1 << 14
 
-// relaxation returns nil when exchanges are too wide.
+// relaxation returns nil when exchanges are too wide, or half of the effort does not
+// suffice.
 func (k *core) relaxation() *relaxation {
 	n := len(k.tables)
 	type span struct{ up, down int64 }
@@ -67,47 +70,98 @@ func (k *core) relaxation() *relaxation {
 	}
 	least[width] = math.Inf(1) // staying is no step
 	// A path to a gap within reach can be ordered to stay within one width of it.
-	reach := max(4*width, k.missing)
-	r := &relaxation{reach, paths(least, width, reach+width)}
-	r.cost = r.cost[width : int64(len(r.cost))-width]
-	k.steps += 10 * width * width
-	return r
+	reach := max(2*width, k.missing)
+	cost := k.paths(least, width, reach+width)
+	if cost == nil {
+		return nil
+	}
+	return &relaxation{reach, cost[width : int64(len(cost))-width]}
 }
 
-// paths is Dijkstra's algorithm on [-span, span] from 0: quadratic, and with no
-// queue, since every node is joined to a constant fraction of the others.
-func paths(step []float64, width, span int64) []float64 {
+// paths is Dijkstra's algorithm from 0 on [-span, span]. What costs no less than the
+// incumbent stays infinite. nil when it takes more than half of the effort.
+func (k *core) paths(step []float64, width, span int64) []float64 {
 	type move struct {
 		d int64
 		r float64
 	}
 	var moves []move
 	for d, r := range step {
-		if !math.IsInf(r, 1) {
+		if r < k.best {
 			moves = append(moves, move{int64(d) - width, r})
 		}
 	}
+	slices.SortFunc(moves, func(a, b move) int { return cmp.Or(cmp.Compare(a.r, b.r), cmp.Compare(a.d, b.d)) })
 	cost := infinite(2*span + 1)
-	done := make([]bool, len(cost))
 	cost[span] = 0
-	for range cost {
-		at := -1
-		for i, c := range cost {
-			if !done[i] && (at < 0 || c < cost[at]) {
-				at = i
-			}
+	budget := k.steps + k.effort.Steps/2
+	open := frontier{{0, span}}
+	for len(open) > 0 {
+		at := open.pop()
+		if at.r > cost[at.i] {
+			continue
 		}
-		if math.IsInf(cost[at], 1) {
-			break
-		}
-		done[at] = true
 		for _, m := range moves {
-			if to := int64(at) + m.d; to >= 0 && to < int64(len(cost)) && cost[at]+m.r < cost[to] {
-				cost[to] = cost[at] + m.r
+			r := at.r + m.r
+			if r >= k.best {
+				break
 			}
+			k.steps++
+			if to := at.i + m.d; to >= 0 && to < int64(len(cost)) && r < cost[to] {
+				cost[to] = r
+				open.push(place{r, to})
+			}
+		}
+		if k.steps > budget {
+			return nil
 		}
 	}
 	return cost
+}
+
+// frontier is a binary heap of places, the cheapest first.
+type frontier []place
+
+type place struct {
+	r float64
+	i int64
+}
+
+func (f *frontier) push(p place) {
+	h := append(*f, p)
+	for i := len(h) - 1; i > 0; {
+		up := (i - 1) / 2
+		if h[up].r <= h[i].r {
+			break
+		}
+		h[up], h[i] = h[i], h[up]
+		i = up
+	}
+	*f = h
+}
+
+func (f *frontier) pop() place {
+	h := *f
+	top := h[0]
+	last := len(h) - 1
+	h[0] = h[last]
+	h = h[:last]
+	for i := 0; ; {
+		low := 2*i + 1
+		if low >= last {
+			break
+		}
+		if low+1 < last && h[low+1].r < h[low].r {
+			low++
+		}
+		if h[i].r <= h[low].r {
+			break
+		}
+		h[i], h[low] = h[low], h[i]
+		i = low
+	}
+	*f = h
+	return top
 }
 
 func infinite(n int64) []float64 {

@@ -52,9 +52,9 @@ type candidate struct {
 // Without a relaxation a key is the least reduced cost of the client's exchanges;
 // with one, how much more than rest(missing) any allocation with one of them costs.
 func (p *programme) run(order []int32, key []float64, limit float64, keep int) {
-	start, eps := 0.0, 0.0
-	if p.rel != nil && keep == 0 {
-		start, eps = p.rel.rest(p.missing), p.eps
+	start, eps := 0.0, p.eps
+	if p.rel != nil {
+		start = p.rel.rest(p.missing)
 	}
 	cut := len(order)
 	for cut > 0 && start+key[order[cut-1]] >= limit-eps {
@@ -68,6 +68,9 @@ func (p *programme) run(order []int32, key []float64, limit float64, keep int) {
 	const far = 1 << 61
 	highest := int64(min(far, float64(up+down)*float64(up))) + p.missing + down
 	lowest := -int64(min(far, float64(up+down)*float64(down))) - down
+	if keep > 0 {
+		highest, lowest = p.missing+up, -down
+	}
 	p.clear()
 	p.put(0, 0, -1)
 	p.nodes = p.nodes[:0]
@@ -88,13 +91,16 @@ func (p *programme) run(order []int32, key []float64, limit float64, keep int) {
 		kept := p.active[:0]
 		for _, d := range p.active {
 			r := p.value[d-p.lo]
-			if r+mine >= best || p.rel != nil && r+p.rel.rest(p.missing-d) >= best-eps { // no exchange pays any more
+			if r+mine >= best-eps || p.rel != nil && r+p.rel.rest(p.missing-d) >= best-eps { // no exchange pays any more
 				p.value[d-p.lo] = math.Inf(1)
 				continue
 			}
 			kept = append(kept, d)
 			parent := p.at[d-p.lo]
-			p.steps += int64(len(p.opts)) + 1
+			if p.steps += int64(len(p.opts)) + 1; p.steps > p.effort.Steps || len(p.fresh) > p.effort.States {
+				p.aborted = true
+				return
+			}
 			for _, o := range p.opts {
 				nr := r + o.r
 				if nr >= best {
@@ -107,7 +113,7 @@ func (p *programme) run(order []int32, key []float64, limit float64, keep int) {
 					p.incumbent(parent, swap{client, o.option})
 					continue
 				}
-				if nr+next >= best || nd > highest || nd < lowest {
+				if nr+next >= best-eps || nd > highest || nd < lowest {
 					continue
 				}
 				gap := p.missing - nd
@@ -126,14 +132,14 @@ func (p *programme) run(order []int32, key []float64, limit float64, keep int) {
 		}
 		p.active = kept
 		for _, f := range p.fresh {
-			if f.r+next < best && (p.rel == nil || f.r+p.rel.rest(p.missing-f.d) < best-eps) && p.put(f.d, f.r, int32(len(p.nodes))) {
+			if f.r+next < best-eps && (p.rel == nil || f.r+p.rel.rest(p.missing-f.d) < best-eps) && p.put(f.d, f.r, int32(len(p.nodes))) {
 				p.nodes = append(p.nodes, node{f.parent, swap{client, f.option}})
 			}
 		}
 		if keep > 0 && len(p.active) > keep {
 			p.prune(keep)
 		}
-		if p.steps > p.effort.Steps || len(p.nodes) > p.effort.States || len(p.value) > 4*p.effort.States {
+		if len(p.nodes) > p.effort.States || len(p.value) > 4*p.effort.States {
 			p.aborted = true
 			return
 		}
@@ -224,13 +230,16 @@ func (p *programme) clear() {
 	p.seen, p.active = p.seen[:0], p.active[:0]
 }
 
-// prune keeps the cheapest states.
+// prune keeps the cheapest states, of equal ones those next to the goal.
 func (p *programme) prune(keep int) {
 	slices.SortFunc(p.active, func(a, b int64) int {
 		if va, vb := p.value[a-p.lo], p.value[b-p.lo]; va < vb {
 			return -1
 		} else if va > vb {
 			return 1
+		}
+		if da, db := abs(p.missing-a), abs(p.missing-b); da != db {
+			return int(da - db)
 		}
 		return int(a - b)
 	})
@@ -239,6 +248,8 @@ func (p *programme) prune(keep int) {
 	}
 	p.active = p.active[:keep]
 }
+
+func abs(v int64) int64 { return max(v, -v) }
 
 // incumbent records the exchanges on the way to a state, and one more.
 func (p *programme) incumbent(at int32, last swap) {

@@ -29,6 +29,7 @@ type Collector struct {
 
 	announcement statement.Digest
 	shared       map[statement.Key]bool // client keys that more than one client uses
+	dominant     []map[string]bool      // by group
 	first        []int                  // index of each group's first client
 	scratch      sync.Pool
 
@@ -72,6 +73,7 @@ func NewCollector(record *Record, ring Ring, limits Limits, point int, key *Priv
 	n := 0
 	for _, g := range set.Groups {
 		c.first = append(c.first, n)
+		c.dominant = append(c.dominant, limits.dominant(g))
 		c.sums = append(c.sums, make([]uint64, ring.Len()))
 		n += len(g)
 		for i := range g {
@@ -109,7 +111,7 @@ func (c *Collector) Add(index int, box []byte) error {
 
 	share := c.scratch.Get().(*[]uint64)
 	defer c.scratch.Put(share)
-	reason := c.examine(*share, h, box)
+	reason := c.examine(*share, group, h, box)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if reason != 0 {
@@ -122,7 +124,7 @@ func (c *Collector) Add(index int, box []byte) error {
 	return nil
 }
 
-func (c *Collector) examine(share []uint64, h *Header, box []byte) Reason {
+func (c *Collector) examine(share []uint64, group int, h *Header, box []byte) Reason {
 	if c.shared[h.Key] {
 		return ReasonKey
 	}
@@ -131,6 +133,9 @@ func (c *Collector) examine(share []uint64, h *Header, box []byte) Reason {
 	}
 	if h.Order.Weight < c.limits.MinWeight {
 		return ReasonWeight
+	}
+	if c.dominant[group][h.Client] {
+		return ReasonDominant
 	}
 	if err := h.Verify(c.record, c.announcement, c.now, c.known); err != nil {
 		return reasonOf(err)

@@ -368,6 +368,31 @@ func TestServerGivesOthersNothingToDo(t *testing.T) {
 	objections(t, "changed orders", w.verdict(3, w.set(all...), all), Objection{"client-00000", ReasonHeader}, Objection{"client-00001", ReasonHeader})
 }
 
+// Weights above the least one still leave a victim nearly alone when it has almost
+// all of them.
+func TestServerLetsOneClientDominate(t *testing.T) {
+	w := newWorld(t, testInsecureRing, 4, 3, 1, 4)
+	weigh := func(weights ...float64) (u []*upload) {
+		for i, x := range weights {
+			u = append(u, w.upload(i, func(h *Header) { h.Order.Weight = x }))
+		}
+		return u
+	}
+	w.limits.MaxShare = 0.9
+	all := weigh(1, 0.02, 0.02, 0.02)
+	objections(t, "94 per cent", w.verdict(1, w.set(all...), all), Objection{"client-00000", ReasonDominant})
+	all = weigh(1, 0.05, 0.05, 0.05)
+	if v := w.verdict(1, w.set(all...), all); !v.Yes() {
+		t.Errorf("87 per cent: %+v", v)
+	}
+	two := NewSet(w.announcement, []Header{all[0].header, all[1].header}, []Header{all[2].header, all[3].header})
+	objections(t, "95 per cent of its group", w.verdict(1, two, all), Objection{"client-00000", ReasonDominant})
+	w.limits.MaxShare = 0
+	if v := w.verdict(1, two, all); !v.Yes() {
+		t.Errorf("no limit: %+v", v)
+	}
+}
+
 func TestServerReplays(t *testing.T) {
 	w := newWorld(t, testInsecureRing, 4, 3, 1, 3)
 	old := w.uploads(3)

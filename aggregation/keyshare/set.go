@@ -64,6 +64,30 @@ type Limits struct {
 	MinCohort int              // clients a group
 	MinWork   uint64           // of every client's order
 	MinWeight float64          // of every client's order
+	MaxShare  float64          // of a group's weight that one client may have; 0 is no limit
+}
+
+// dominant returns the clients of a group with more than the allowed share of its
+// weight: what is opened would be nearly their update. Statistical offices know the
+// rule by that name.
+func (l Limits) dominant(group []Header) map[string]bool {
+	if l.MaxShare <= 0 {
+		return nil
+	}
+	total := 0.0
+	for i := range group {
+		total += group[i].Order.Weight
+	}
+	var found map[string]bool
+	for i := range group {
+		if group[i].Order.Weight > l.MaxShare*total {
+			if found == nil {
+				found = map[string]bool{}
+			}
+			found[group[i].Client] = true
+		}
+	}
+	return found
 }
 
 // check refuses what no honest server proposes. What a single client may have

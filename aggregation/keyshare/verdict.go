@@ -23,7 +23,8 @@ const (
 	ReasonBox                            // the server delivered another box than the client signed
 	ReasonSealed                         // the box does not open for this client, round and holder
 	ReasonShare                          // the share is not the one committed to, or not in the ring
-	lastReason         = ReasonShare
+	ReasonDominant                       // it has a larger part of its group's weight than allowed
+	lastReason         = ReasonDominant
 )
 
 func (r Reason) String() string {
@@ -34,7 +35,7 @@ func (r Reason) String() string {
 		"header or its signature is not valid", "signed another announcement", "no voucher stands for it",
 		"another client uses its key", "order below the smallest work", "order below the smallest weight",
 		"share was not delivered", "share delivered is not the one it signed", "sealed share does not open",
-		"share is not the one it committed to",
+		"share is not the one it committed to", "too large a part of its group's weight",
 	}[r-1]
 }
 

@@ -59,7 +59,7 @@ func backoff(n int) time.Duration {
 }
 
 // catchUp closes the rounds that the ledger knows of and the journal does not: the
-// journal is an old copy.
+// holder was away, or its journal is an old copy.
 func (h *Holder) catchUp(ctx context.Context, s Server) error {
 	heads, err := s.Heads(ctx)
 	if err != nil {
@@ -67,8 +67,8 @@ func (h *Holder) catchUp(ctx context.Context, s Server) error {
 	}
 	for _, head := range heads {
 		if floor := h.memory.vows.Floor(head.Run); head.Round > floor {
-			zerolog.Ctx(ctx).Error().Str("run", head.Run).Uint64("round", head.Round).Uint64("journal", floor).
-				Msg("the ledger has signatures that this journal does not know: it is an old copy; these rounds are closed now")
+			zerolog.Ctx(ctx).Warn().Str("run", head.Run).Uint64("round", head.Round).Uint64("journal", floor).
+				Msg("rounds closed that this journal has no part in; if this holder signed in them, the journal is an old copy")
 			if err := h.raise(head); err != nil {
 				return fmt.Errorf("close rounds up to the ledger's head: %w", err)
 			}

@@ -24,7 +24,7 @@ var (
 // comes: the server may be the attacker.
 type Server interface {
 	// Heads returns, for each run that the ledger knows, the newest round in which
-	// it has a signature of this holder.
+	// this holder may have signed; the holder closes the rounds up to it.
 	Heads(ctx context.Context) ([]Head, error)
 	// NextTask waits for something to do, for as long as ctx allows. A task that
 	// was not answered comes again. It returns ErrFinished when the run is over.

@@ -28,12 +28,17 @@ type Policy struct {
 	Cohort        int     `yaml:"smallest_cohort" doc:"fewest clients in a sum"`
 	Work          uint64  `yaml:"smallest_work" doc:"fewest training records that any client of a sum may be asked to process"`
 	Weight        float64 `yaml:"smallest_weight" doc:"least weight that any client's update may be given, above 0, at most 1"`
+	Share         float64 `yaml:"largest_share" doc:"largest part of a sum's weight that one client may have, above 0, at most 1; 0 means 0.9"`
 }
+
+// defaultShare lets sites of very different size take part and still keeps a sum
+// from being one update in all but name.
+const defaultShare = 0.9
 
 // Default is a policy that lacks only the committee: sums of three and more, of
 // clients that all did something.
 func Default() Policy {
-	return Policy{Roster: string(keyshare.RosterPinned), Organisations: 3, Cohort: 3, Work: 1, Weight: 1e-3}
+	return Policy{Roster: string(keyshare.RosterPinned), Organisations: 3, Cohort: 3, Work: 1, Weight: 1e-3, Share: defaultShare}
 }
 
 // Load reads a policy from a YAML file over Default. Nothing else, no variable and
@@ -67,6 +72,9 @@ func (p Policy) Validate() error {
 	}
 	if !(p.Weight > 0 && p.Weight <= 1) {
 		bad("smallest_weight: got %g, want above 0, at most 1", p.Weight)
+	}
+	if !(p.Share >= 0 && p.Share <= 1) {
+		bad("largest_share: got %g, want above 0, at most 1", p.Share)
 	}
 	return errors.Join(problems...)
 }
@@ -139,5 +147,12 @@ func (p Policy) Raise(l keyshare.Limits) keyshare.Limits {
 	l.MinCohort = max(l.MinCohort, p.Cohort)
 	l.MinWork = max(l.MinWork, p.Work)
 	l.MinWeight = max(l.MinWeight, p.Weight)
+	share := p.Share
+	if share == 0 {
+		share = defaultShare
+	}
+	if l.MaxShare == 0 || share < l.MaxShare {
+		l.MaxShare = share
+	}
 	return l
 }

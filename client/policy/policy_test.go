@@ -70,6 +70,7 @@ func TestLoadRefuses(t *testing.T) {
 		"unknown key":     {hash + "smalest_cohort: 9\n", "smalest_cohort"},
 		"roster":          {hash + "roster: any\n", "roster"},
 		"weight":          {hash + "smallest_weight: 0\n", "smallest_weight"},
+		"share":           {hash + "largest_share: 1.5\n", "largest_share"},
 		"weight not real": {hash + "smallest_weight: .nan\n", "smallest_weight"},
 	} {
 		p, err := Load(write(t, c.text))
@@ -121,9 +122,16 @@ func TestLimits(t *testing.T) {
 	p := Default()
 	p.Committee, p.Organisations, p.Cohort, p.Work, p.Weight = strings.Repeat("00", 32), 4, 6, 100, 0.1
 	l := keyshare.Limits{KMin: 3, MinCohort: 8, MinWork: 50, MinWeight: 0.2}
-	want := keyshare.Limits{KMin: 4, MinCohort: 8, MinWork: 100, MinWeight: 0.2}
+	want := keyshare.Limits{KMin: 4, MinCohort: 8, MinWork: 100, MinWeight: 0.2, MaxShare: 0.9}
 	if d := cmp.Diff(want, p.Raise(l)); d != "" {
 		t.Error(d)
+	}
+	p.Share = 0.6
+	if got := p.Raise(keyshare.Limits{MaxShare: 0.5}).MaxShare; got != 0.5 {
+		t.Errorf("share %g, want the contract's 0.5", got)
+	}
+	if got := p.Raise(keyshare.Limits{MaxShare: 0.7}).MaxShare; got != 0.6 {
+		t.Errorf("share %g, want the policy's 0.6", got)
 	}
 	if err := p.CheckContract(l); !errors.Is(err, ErrRefused) {
 		t.Errorf("contract below the policy: got %v, want ErrRefused", err)

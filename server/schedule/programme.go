@@ -1,12 +1,13 @@
 package schedule
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
 
 // beam is how many states the search for any feasible allocation keeps.
-const beam = 4096
+const beam = 1024
 
 // exchange is an option of a client in the core: tasks more than the base, and its
 // reduced cost.
@@ -131,6 +132,12 @@ func (p *programme) run(order []int32, key []float64, limit float64, keep int) {
 			}
 		}
 		p.active = kept
+		if keep > 0 && len(p.fresh) > keep {
+			slices.SortFunc(p.fresh, func(a, b candidate) int {
+				return cmp.Or(cmp.Compare(a.r, b.r), cmp.Compare(abs(p.missing-a.d), abs(p.missing-b.d)), cmp.Compare(a.d, b.d))
+			})
+			p.fresh = p.fresh[:keep]
+		}
 		for _, f := range p.fresh {
 			if f.r+next < best-eps && (p.rel == nil || f.r+p.rel.rest(p.missing-f.d) < best-eps) && p.put(f.d, f.r, int32(len(p.nodes))) {
 				p.nodes = append(p.nodes, node{f.parent, swap{client, f.option}})

@@ -44,7 +44,7 @@ func TestNetworkDocument(t *testing.T) {
 	}
 }
 
-// Every scenario that comes with the project can be run.
+// Every scenario that comes with the project is valid.
 func TestScenarioFiles(t *testing.T) {
 	files, err := filepath.Glob("scenarios/*.yaml")
 	if err != nil || len(files) == 0 {

@@ -11,8 +11,8 @@ import (
 // ErrVariance reports a variance outside what a sampler can draw.
 var ErrVariance = errors.New("variance out of range")
 
-// maxGaussianBits bounds the variance by 2^52, so that every draw fits in 32 bits.
-const maxGaussianBits = 52
+// MaxGaussianVariance bounds a Gaussian's variance, so that every draw fits in 32 bits.
+const MaxGaussianVariance = 1 << 52
 
 // candidates is how many attempts share one call of the generator.
 const candidates = 256
@@ -41,8 +41,8 @@ type Gaussian struct {
 // It takes well under a millisecond. The second moment of the discrete Gaussian is not above
 // its parameter, and equal to it but for 1e-16 when the parameter is 2 or more.
 func NewGaussian(variance *big.Rat) (*Gaussian, error) {
-	if variance.Sign() <= 0 || variance.Cmp(new(big.Rat).SetInt(new(big.Int).Lsh(big.NewInt(1), maxGaussianBits))) > 0 {
-		return nil, fmt.Errorf("discrete Gaussian of variance %s, want above 0 and at most 2^%d: %w", variance.FloatString(3), maxGaussianBits, ErrVariance)
+	if variance.Sign() <= 0 || variance.Cmp(big.NewRat(MaxGaussianVariance, 1)) > 0 {
+		return nil, fmt.Errorf("discrete Gaussian of variance %s, want above 0 and at most 2^52: %w", variance.FloatString(3), ErrVariance)
 	}
 	g := &Gaussian{num: new(big.Int).Set(variance.Denom()), den: new(big.Int).Lsh(variance.Num(), 1)}
 	// k = 2^log2k with variance/4^log2k in [4, 16), or k = 1.

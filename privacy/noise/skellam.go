@@ -11,8 +11,8 @@ const (
 	// maxSkellamTable is the log2 of the largest variance drawn from one table: 10,000
 	// entries of 8 bytes are read often enough to stay in the second-level cache.
 	maxSkellamTable = 20
-	// maxSkellamBits bounds the variance by 64 such draws.
-	maxSkellamBits = 26
+	// MaxSkellamVariance bounds a Skellam's variance by 64 such draws.
+	MaxSkellamVariance = 1 << 26
 	// scanVariance is the largest variance whose table is read whole.
 	scanVariance = 16
 )
@@ -30,8 +30,8 @@ type Skellam struct {
 // NewSkellam prepares a sampler for a positive rational variance of at most 2^26, in at most
 // a few hundredths of a second.
 func NewSkellam(variance *big.Rat) (*Skellam, error) {
-	if variance.Sign() <= 0 || variance.Cmp(big.NewRat(1<<maxSkellamBits, 1)) > 0 {
-		return nil, fmt.Errorf("Skellam of variance %s, want above 0 and at most 2^%d (use a coarser grid, or the discrete Gaussian): %w", variance.FloatString(3), maxSkellamBits, ErrVariance)
+	if variance.Sign() <= 0 || variance.Cmp(big.NewRat(MaxSkellamVariance, 1)) > 0 {
+		return nil, fmt.Errorf("Skellam of variance %s, want above 0 and at most 2^26 (use a coarser grid, or the discrete Gaussian): %w", variance.FloatString(3), ErrVariance)
 	}
 	s := &Skellam{draws: 1}
 	for new(big.Rat).Quo(variance, big.NewRat(int64(s.draws), 1)).Cmp(big.NewRat(1<<maxSkellamTable, 1)) > 0 {

@@ -11,6 +11,8 @@ const (
 	ditherSlack = 1.0 / (1 << 20)
 	// unit is the unit roundoff of float64.
 	unit = 1.0 / (1 << 53)
+	// unit32 is that of float32.
+	unit32 = 1.0 / (1 << 24)
 )
 
 // NormBound returns the largest square of the integer L2 norm that rounding an update may
@@ -24,9 +26,12 @@ func NormBound(grid int64, fields int) int64 {
 }
 
 // SumSensitivity bounds the L2 distance of what Sum makes of two sums of at most records
-// gradients each that differ in one gradient of norm at most C (which is grid units), clamped or not. docs/privacy.md,
-// "Mechanism", derives the three terms.
-func SumSensitivity(grid int64, fields, records int) float64 {
-	c, d, m := float64(grid), float64(fields), float64(records)
-	return float64(c*(1+ClipSlack)) + float64(math.Sqrt(d)*(1+ditherSlack)) + float64(2*m*(m+16)*unit*c)
+// gradients each that differ in one gradient of norm at most C (which is grid units), clamped or not. Gradients are
+// added in float32 up to micro at a time and in float64 beyond. docs/privacy.md, "Mechanism", derives the terms.
+func SumSensitivity(grid int64, fields, records, micro int) float64 {
+	c, d, m, b := float64(grid), float64(fields), float64(records), float64(micro)
+	if micro <= 1 {
+		b = 0 // nothing is added in float32
+	}
+	return float64(c*(1+ClipSlack)) + float64(math.Sqrt(d)*(1+ditherSlack)) + float64(2*m*(m+16)*unit*c) + float64(4*b*b*unit32*c)
 }

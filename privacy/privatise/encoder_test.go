@@ -193,8 +193,8 @@ func TestSumSensitivity(t *testing.T) {
 			x := float64(a[i] - b[i])
 			distance += x * x
 		}
-		if distance = math.Sqrt(distance); distance > SumSensitivity(grid, len(a), records) {
-			t.Fatalf("distance %.4f, charged %.4f", distance, SumSensitivity(grid, len(a), records))
+		if distance = math.Sqrt(distance); distance > SumSensitivity(grid, len(a), records, 1) {
+			t.Fatalf("distance %.4f, charged %.4f", distance, SumSensitivity(grid, len(a), records, 1))
 		}
 		if left.Uint64() != right.Uint64() {
 			t.Fatal("how much is drawn depends on the data")

@@ -63,6 +63,11 @@ func testGradientsByCentralDifferences(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The reference takes seconds for these, so one path stands for all:
+// TestPathsAgree compares them.
+func TestGradientsOfNamedNetworks(t *testing.T) {
 	for _, a := range named {
 		if a.Name == "cifar-cnn" {
 			continue // TestGolden

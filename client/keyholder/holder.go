@@ -170,55 +170,66 @@ func (h *Holder) raise(to Head) error {
 	return h.keys.eraseThrough(to.Run, to.Round)
 }
 
-// Keys makes or repeats the public keys of rounds. A round that is closed, or whose
-// key was made before and is gone, gets none: ErrSpent.
+// Keys makes or repeats the public keys of rounds. Rounds that are closed, or whose
+// key was made before and is gone, are left out: the server needs other rounds. If
+// none is left the error is ErrSpent.
 func (h *Holder) Keys(w KeysWanted) ([]keyshare.RoundKey, error) {
 	if w.Run == "" || len(w.Run) > maxRun || w.First < 1 || w.Count < 1 || w.Count > maxBatch || w.First+uint64(w.Count) < w.First {
 		return nil, fmt.Errorf("%w: %d rounds from %d of run %.80q, want 1 to %d", keyshare.ErrRoundKey, w.Count, w.First, w.Run, maxBatch)
 	}
-	if floor := h.memory.vows.Floor(w.Run); w.First <= floor {
-		return nil, fmt.Errorf("%w: keys from round %d of run %q, closed up to %d", keyshare.ErrSpent, w.First, w.Run, floor)
+	type roundKey struct {
+		round uint64
+		key   *keyshare.PrivateRoundKey
 	}
-	private := make([]*keyshare.PrivateRoundKey, w.Count)
-	made := false
-	for i := range private {
-		round := w.First + uint64(i)
+	var keys []roundKey
+	last, made := w.First+uint64(w.Count)-1, false
+	for round := max(w.First, h.memory.vows.Floor(w.Run)+1); round <= last; round++ {
 		k, err := h.private(w.Run, round)
 		if errors.Is(err, fs.ErrNotExist) {
 			if round <= h.memory.published[w.Run] {
-				return nil, fmt.Errorf("%w: the key of round %d of run %q was made before and is gone", keyshare.ErrSpent, round, w.Run)
+				continue
 			}
-			if k, err = keyshare.GenerateRoundKey(rand.Reader); err != nil {
-				return nil, err
-			}
-			b, err := k.Bytes()
-			if err != nil {
-				return nil, err
-			}
-			if err := h.keys.put(w.Run, round, b); err != nil {
-				return nil, fmt.Errorf("keep a round key: %w", err)
-			}
+			k, err = h.generate(w.Run, round)
 			made = true
-		} else if err != nil {
+		}
+		if err != nil {
 			return nil, err
 		}
-		private[i] = k
+		keys = append(keys, roundKey{round, k})
+	}
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("%w: rounds %d to %d of run %q are closed, or their keys were made before and are gone", keyshare.ErrSpent, w.First, last, w.Run)
 	}
 	if made {
 		if err := h.keys.sync(); err != nil {
 			return nil, fmt.Errorf("keep round keys: %w", err)
 		}
 	}
-	if w.First+uint64(w.Count)-1 > h.memory.published[w.Run] {
+	if last > h.memory.published[w.Run] {
 		if err := h.write(entry{kind: kindPublished, run: w.Run, round: w.First, count: w.Count}); err != nil {
 			return nil, err
 		}
 	}
-	public := make([]keyshare.RoundKey, w.Count)
-	for i, k := range private {
-		public[i] = keyshare.PublishRoundKey(k, w.Run, w.First+uint64(i), h.hash, h.point, h.cfg.Signing)
+	public := make([]keyshare.RoundKey, len(keys))
+	for i, k := range keys {
+		public[i] = keyshare.PublishRoundKey(k.key, w.Run, k.round, h.hash, h.point, h.cfg.Signing)
 	}
 	return public, nil
+}
+
+func (h *Holder) generate(run string, round uint64) (*keyshare.PrivateRoundKey, error) {
+	k, err := keyshare.GenerateRoundKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	b, err := k.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	if err := h.keys.put(run, round, b); err != nil {
+		return nil, fmt.Errorf("keep a round key: %w", err)
+	}
+	return k, nil
 }
 
 func (h *Holder) private(run string, round uint64) (*keyshare.PrivateRoundKey, error) {

@@ -151,8 +151,9 @@ func TestKeysAreRepeated(t *testing.T) {
 	h = mustOpen(t, c.config(dir, 3))
 	_, err = h.Keys(KeysWanted{"run-1", 10, 1})
 	want(t, "key that was lost", err, keyshare.ErrSpent)
-	if _, err := h.Keys(KeysWanted{"run-1", 11, 1}); err != nil {
-		t.Error(err)
+	// The server is told by what is missing which rounds it cannot have.
+	if k, err := h.Keys(KeysWanted{"run-1", 9, 4}); err != nil || len(k) != 2 || k[0].Round != 11 || k[1].Round != 12 {
+		t.Errorf("keys of rounds 9 to 12, of which 9 and 10 are gone: %d, %v", len(k), err)
 	}
 	for _, w := range []KeysWanted{{"", 1, 1}, {"run-1", 0, 1}, {"run-1", 20, 0}, {"run-1", 20, maxBatch + 1}, {"run-1", 1<<64 - 1, 2}, {strings.Repeat("x", 200), 1, 1}} {
 		_, err := h.Keys(w)

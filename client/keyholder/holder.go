@@ -183,7 +183,10 @@ func (h *Holder) Keys(w KeysWanted) ([]keyshare.RoundKey, error) {
 	}
 	var keys []roundKey
 	last, made := w.First+uint64(w.Count)-1, false
-	for round := max(w.First, h.memory.vows.Floor(w.Run)+1); round <= last; round++ {
+	for round := w.First; round <= last; round++ {
+		if round <= h.memory.vows.Floor(w.Run) {
+			continue
+		}
 		k, err := h.private(w.Run, round)
 		if errors.Is(err, fs.ErrNotExist) {
 			if round <= h.memory.published[w.Run] {

@@ -62,7 +62,6 @@ func (t *Task) Step() {
 
 // ClippedStep is Step with every example's gradient clipped and no noise.
 func (t *Task) ClippedStep() {
-	t.Net.ClippedGradient(t.X, t.Labels, 1)
-	t.Net.ScaleGrads(1 / float32(len(t.Labels)))
+	t.Net.ClippedGradient(t.X, t.Labels, 1, 1/float64(len(t.Labels)))
 	t.Opt.Step(t.Net.Weights(), t.Net.Grads(), t.LR)
 }

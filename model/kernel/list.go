@@ -115,13 +115,18 @@ func (p *Path) Sums(l *List, place []int32, src, dst []float32, rows, cols, srcR
 }
 
 func (p *Path) window(l *List, place []int32, src, dst *float32, rows, nv, width, srcRow, dstRow int) {
-	tail := width - (nv-1)*p.lanes
-	f := p.ops.sums[rows][nv]
-	if tail == p.lanes {
-		f = p.sumsFull[rows][nv]
+	lanes, ops := p.lanes, &p.ops
+	if p.narrow != nil && width <= p.narrow.lanes {
+		// Unaligned half vectors cross half as many cache lines.
+		lanes, ops = p.narrow.lanes, &p.narrow.ops
+	}
+	tail := width - (nv-1)*lanes
+	f := ops.sums[rows][nv]
+	if tail == lanes {
+		f = ops.sumsFull[rows][nv]
 	}
 	// Several calls, so that none takes long.
-	most := maxWork / (rows * nv * p.lanes)
+	most := maxWork / (rows * nv * lanes)
 	for i, at := 0, 0; i < l.groups; {
 		first, entries := i, 0
 		for i < l.groups && (entries == 0 || entries+int(l.Counts[i]) <= most) && i-first < 4096 {

@@ -16,6 +16,7 @@ type Path struct {
 	masked [5][15]tile // for a last vector that is not full
 	full   [5][15]tile
 	peak   func(rounds uintptr)
+	narrow *Path // of half the width, if any
 	ops
 }
 

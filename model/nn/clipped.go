@@ -77,23 +77,23 @@ func (n *Network) ClippedSum(x []float32, labels []int32, ends []int, clip float
 	var total ClipStats
 	for lo := 0; lo < len(labels); lo += n.maxBatch {
 		hi := min(lo+n.maxBatch, len(labels))
-		total.add(n.ClippedGradient(x[lo*n.input.Size():hi*n.input.Size()], labels[lo:hi], clip))
+		total.add(n.ClippedGradient(x[lo*n.input.Size():hi*n.input.Size()], labels[lo:hi], clip, 1))
 		n.path.AXPY64(sum, n.grads, 1)
 	}
 	return total, nil
 }
 
 // ClippedGradient is ClippedSum for one batch with every example a unit, and
-// leaves the sum in Grads. It panics as Gradient does, and if clip is not a
-// positive number.
-func (n *Network) ClippedGradient(x []float32, labels []int32, clip float64) ClipStats {
+// leaves scale times the sum in Grads. It panics as Gradient does, and if clip is
+// not a positive number.
+func (n *Network) ClippedGradient(x []float32, labels []int32, clip, scale float64) ClipStats {
 	if !(clip > 0 && clip <= math.MaxFloat64) {
 		panic(fmt.Sprintf("nn: clip norm %g", clip))
 	}
 	if n.simd == nil {
 		total := make([]float32, len(n.grads))
 		s, err := n.ClippedUnits(x, labels, nil, clip, func(_ int, grad []float32) error {
-			n.path.AXPY(total, grad, 1)
+			n.path.AXPY(total, grad, float32(scale))
 			return nil
 		})
 		if err != nil {
@@ -105,7 +105,7 @@ func (n *Network) ClippedGradient(x []float32, labels []int32, clip float64) Cli
 	logits := n.Forward(x, len(labels))
 	var s ClipStats
 	s.LossSum, s.Correct = crossEntropy(n.simd.dlogits[:len(logits)], logits, labels, n.classes, 1)
-	n.simd.clippedGradient(len(labels), clip, &s)
+	n.simd.clippedGradient(len(labels), clip, scale, &s)
 	return s
 }
 

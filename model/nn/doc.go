@@ -38,16 +38,21 @@
 // Outside, parameters are in the canonical order of model.Layout: PyTorch's
 // names and shapes (conv1.weight, fc1.bias, ...), so a checkpoint loads there.
 // Inside, a Network keeps activations as (batch, height, width, channel) and
-// orders weights to match, so that each layer is one matrix product over the
-// whole batch. Import and Export convert. Weights and Grads expose the inner
-// order: element-wise arithmetic is all that is meaningful on them, and they
-// must not be stored, sent, or mixed with another Network's of another kernel
-// path.
+// orders weights to match, so that no layer has to rearrange what it reads.
+// Import and Export convert. Weights and Grads expose the inner order:
+// element-wise arithmetic is all that is meaningful on them, and they must not be
+// stored, sent, or mixed with another Network's of another kernel path.
+//
+// # Clipped gradients
+//
+// For DP-SGD, ClippedSum adds up gradients of single examples, or of groups of
+// them, each clipped to an L2 norm; ClippedUnits hands them over one by one. Both
+// come from one forward and one backward pass over the batch.
 //
 // # Invariants
 //
-// A Network allocates only in New. One step is a fixed sequence of operations
-// in the caller's goroutine, so equal inputs give equal bits on one kernel path
-// (see kernel.Name) and one processor type. A Network is one worker's and is
-// not safe for concurrent use.
+// A Network allocates only in New, SetWorkers and the first clipped gradient. Equal
+// inputs give equal bits on one kernel path (see kernel.Name), whatever the number
+// of workers: a batch is cut into chunks that depend on its size alone, and their
+// gradients are added in order. A Network is not safe for concurrent use.
 package nn

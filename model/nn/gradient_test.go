@@ -293,6 +293,9 @@ func testNoAllocationAfterNew(t *testing.T) {
 		if allocs := testing.AllocsPerRun(3, func() {
 			n.Gradient(x, []int32{0, 1, 2, 0})
 			n.Evaluate(x, []int32{0, 1, 2, 0})
+			if n.simd != nil {
+				n.ClippedGradient(x, []int32{0, 1, 2, 0}, 1, 0.25)
+			}
 			_ = n.Import(m.Params)
 			_ = n.Export(out)
 		}); allocs != 0 {

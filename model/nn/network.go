@@ -300,6 +300,3 @@ func (n *Network) SetWorkers(count int) {
 		n.simd.setWorkers(count)
 	}
 }
-
-// ScaleGrads multiplies Grads by c.
-func (n *Network) ScaleGrads(c float32) { n.path.Scale(n.grads, c) }

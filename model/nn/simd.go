@@ -35,6 +35,7 @@ type simd struct {
 	// For clipped gradients: the squared norm of each example's gradient, what
 	// it is scaled by, and the statistics of each chunk.
 	clip    float64
+	scale   float64
 	squares []float64
 	factors []float32
 	stats   []ClipStats

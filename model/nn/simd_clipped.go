@@ -1,12 +1,12 @@
 package nn
 
-// clippedGradient overwrites the network's gradient with the sum of the clipped
+// clippedGradient overwrites the network's gradient with scale times the sum of the clipped
 // gradients of the last batch's examples. Dense layers give the norm of an
 // example's gradient without the gradient (ghost norms: Goodfellow 2015); the
 // trunk makes each example's gradient in a scratch that stays in cache. Once the
 // whole norm is known, the trunk's gradient is scaled into the chunk's sum, and
 // the rows that the dense layers multiply are scaled in place.
-func (n *simd) clippedGradient(batch int, clip float64, s *ClipStats) {
+func (n *simd) clippedGradient(batch int, clip, scale float64, s *ClipStats) {
 	n.startUnits(batch)
 	if n.squares == nil {
 		n.squares, n.factors = make([]float64, n.maxBatch), make([]float32, n.maxBatch)
@@ -16,7 +16,7 @@ func (n *simd) clippedGradient(batch int, clip float64, s *ClipStats) {
 	for i, l := range n.head {
 		l.norms(n.flows[i+1], batch, n.squares)
 	}
-	n.clip = clip
+	n.clip, n.scale = clip, scale
 	n.run(clippedChunk, n.chunkCount(batch))
 	for _, c := range n.stats[:n.chunkCount(batch)] {
 		s.add(c)
@@ -51,7 +51,7 @@ func clippedChunk(n *simd, w *worker, chunk int) {
 			n.backExample(w, e, w.one)
 			squares += n.path.SumSquares(w.one)
 		}
-		f := float32(factor(squares, n.clip, s))
+		f := float32(factor(squares, n.clip, s) * n.scale)
 		n.factors[e] = f
 		if f != 0 && n.private > 0 {
 			n.path.AXPY(sum, w.one, f)

@@ -60,6 +60,7 @@ type Trainer struct {
 	scratch []float32 // one image, for augmentation
 	start   []float32 // the received weights in the network's order
 	local   []float32 // the trained weights in canonical order
+	sum     []float64 // of clipped gradients, in the network's order
 }
 
 // New makes a trainer with all of its buffers.

@@ -117,20 +117,27 @@ func (g *gaussian) sample(dst []int32, rng *stream) {
 		}
 		g.scan(&least, bytes)
 		n := min(block, len(dst))
-		out := dst[:n]
-		for i := range out {
-			u := uint64(binary.LittleEndian.Uint32(bytes))
-			bytes = bytes[4:]
-			// The count of thresholds reached, from the half of the word that is i's.
-			x := thresholds - least[i/2]>>(32*(i&1))&0xff
-			use := -((u&(1<<31-1) - g.residuals) >> 63)
-			x ^= (x ^ queue&0xff) & use
-			queue >>= use & 8
-			sign := -(u >> 31)
-			out[i] = int32((x ^ sign) - sign)
+		for i := 0; i < n; i += 2 {
+			u := binary.LittleEndian.Uint64(bytes[4*i:])
+			reached := least[i/2&(block/2-1)]
+			dst[i] = g.finish(u&(1<<32-1), reached&0xff, &queue)
+			if i+1 < n {
+				dst[i+1] = g.finish(u>>32, reached>>32, &queue)
+			}
 		}
 		dst = dst[n:]
 	}
+}
+
+// finish makes a sample of 32 bits and the thresholds that they reach: it puts in the
+// next residual where the outcome says so, and the sign.
+func (g *gaussian) finish(u, reached uint64, queue *uint64) int32 {
+	x := thresholds - reached
+	use := -((u&(1<<31-1) - g.residuals) >> 63)
+	x ^= (x ^ *queue&0xff) & use
+	*queue >>= use & 8
+	sign := -(u >> 31)
+	return int32((x ^ sign) - sign)
 }
 
 // scan counts, in each half of a word, the thresholds that its outcome reaches. It is

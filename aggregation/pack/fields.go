@@ -62,6 +62,8 @@ func (f Fields) Join(dst []uint64, values []int32) error {
 		bad = f.joinPairs(dst[:full], values[:2*full], limit)
 	case f.Limbs == 1:
 		bad = f.joinOne(dst[:full], values[:full*f.Count], limit)
+	case f.Limbs == 2 && f.Count == 4 && f.Width <= 31:
+		bad = f.joinQuads(dst[:2*full], values[:4*full], limit)
 	case f.Limbs == 2:
 		bad = f.joinTwo(dst[:2*full], values[:full*f.Count], limit)
 	default:
@@ -83,7 +85,7 @@ func (f Fields) joinPairs(dst []uint64, values []int32, limit uint64) (bad uint6
 	width := uint(f.Width) & 63
 	for i := range dst {
 		lo, hi := uint64(int64(values[2*i])), uint64(int64(values[2*i+1]))
-		bad |= (2*limit - (lo + limit)) | (2*limit - (hi + limit)) | (lo + limit) | (hi + limit)
+		bad |= (limit - lo) | (limit + lo) | (limit - hi) | (limit + hi)
 		dst[i] = hi<<width + lo
 	}
 	return bad
@@ -95,7 +97,7 @@ func (f Fields) joinOne(dst []uint64, values []int32, limit uint64) (bad uint64)
 		var c uint64
 		for j := f.Count - 1; j >= 0; j-- {
 			v := uint64(int64(values[j]))
-			bad |= (2*limit - (v + limit)) | (v + limit)
+			bad |= (limit - v) | (limit + v)
 			c = c<<width + v
 		}
 		dst[i] = c
@@ -104,21 +106,49 @@ func (f Fields) joinOne(dst []uint64, values []int32, limit uint64) (bad uint64)
 	return bad
 }
 
+// joinQuads is joinTwo for four fields, two in a word.
+func (f Fields) joinQuads(dst []uint64, values []int32, limit uint64) (bad uint64) {
+	width := uint(f.Width) & 31
+	shift := 2 * width
+	for i := 0; i < len(dst)-1 && len(values) >= 4; i += 2 {
+		v0, v1 := uint64(int64(values[0])), uint64(int64(values[1]))
+		v2, v3 := uint64(int64(values[2])), uint64(int64(values[3]))
+		values = values[4:]
+		bad |= (limit - v0) | (limit + v0) | (limit - v1) | (limit + v1)
+		bad |= (limit - v2) | (limit + v2) | (limit - v3) | (limit + v3)
+		lo, hi := v1<<width+v0, v3<<width+v2
+		var carry uint64
+		dst[i], carry = bits.Add64(lo, hi<<shift, 0)
+		dst[i+1], _ = bits.Add64(uint64(int64(lo)>>63), uint64(int64(hi)>>(64-shift&63)), carry)
+	}
+	return bad
+}
+
+// joinTwo joins the lower and the upper fields in a word each, and the two words.
 func (f Fields) joinTwo(dst []uint64, values []int32, limit uint64) (bad uint64) {
 	width := uint(f.Width) & 63
-	rest := 64 - width
-	for i := 0; i+1 < len(dst); i += 2 {
-		row := values[:f.Count]
-		var lo, hi, carry uint64
-		for j := len(row) - 1; j >= 0; j-- {
-			v := uint64(int64(row[j]))
-			bad |= (2*limit - (v + limit)) | (v + limit)
-			hi = hi<<width | lo>>(rest&63)
-			lo, carry = bits.Add64(lo<<width, v, 0)
-			hi += uint64(int64(v)>>63) + carry
-		}
-		dst[i], dst[i+1] = lo, hi
+	lower := min(f.Count, 63/f.Width)
+	if (f.Count-lower)*f.Width > 63 {
+		return f.joinMany(dst, values, limit)
+	}
+	shift := uint(lower*f.Width) & 63
+	for i := 0; i < len(dst)-1; i += 2 {
+		row := values[:f.Count:f.Count]
 		values = values[f.Count:]
+		var lo, hi uint64
+		for j := len(row) - 1; j >= lower; j-- {
+			v := uint64(int64(row[j]))
+			bad |= (limit - v) | (limit + v)
+			hi = hi<<width + v
+		}
+		for j := lower - 1; j >= 0; j-- {
+			v := uint64(int64(row[j]))
+			bad |= (limit - v) | (limit + v)
+			lo = lo<<width + v
+		}
+		var carry uint64
+		dst[i], carry = bits.Add64(lo, hi<<shift, 0)
+		dst[i+1], _ = bits.Add64(uint64(int64(lo)>>63), uint64(int64(hi)>>(64-shift&63)), carry)
 	}
 	return bad
 }
@@ -128,7 +158,7 @@ func (f Fields) joinMany(dst []uint64, values []int32, limit uint64) (bad uint64
 		var c [MaxLimbs]uint64
 		for j := f.Count - 1; j >= 0; j-- {
 			v := uint64(int64(values[j]))
-			bad |= (2*limit - (v + limit)) | (v + limit)
+			bad |= (limit - v) | (limit + v)
 			sign := uint64(int64(v) >> 63)
 			shiftLeft(&c, f.Width)
 			var carry uint64

@@ -60,6 +60,8 @@ type search[C keyed] struct {
 	sumA, sumB    int64
 	keyA, keyB    float64
 	last, lastSum float64 // the latest price, and the tasks it gave
+	from, asked   float64 // the tasks before it, and how many more it should have given
+	lively        float64 // tasks that the fleet moves when its sample says one
 	sums          []int64
 	at            []int // sample
 }
@@ -141,32 +143,47 @@ func (s *search[C]) move(key float64) {
 
 // between returns the tasks that a leaves and b takes, one item each.
 func (s *search[C]) between() []item {
-	parts := make([][]item, chunkCount(len(s.curves)))
+	starts := make([]int64, chunkCount(len(s.curves))+1)
+	size := chunkSize(len(s.curves))
+	for i := range s.a {
+		starts[i/size+1] += s.b[i] - s.a[i]
+	}
+	for p := range len(starts) - 1 {
+		starts[p+1] += starts[p]
+	}
+	items := make([]item, s.sumB-s.sumA)
 	chunks(len(s.curves), func(part, lo, hi int) {
+		at := starts[part]
 		for i := lo; i < hi; i++ {
 			for x := s.a[i]; x < s.b[i]; x++ {
-				parts[part] = append(parts[part], item{s.curves[i].Marginal(x), 1, int32(i)})
+				items[at] = item{s.curves[i].Marginal(x), 1, int32(i)}
+				at++
 			}
 		}
 	})
-	items := make([]item, 0, s.sumB-s.sumA)
-	for _, p := range parts {
-		items = append(items, p...)
-	}
 	return items
 }
 
 // next proposes a price strictly between keyA and keyB. The first ones come from the
 // sample: its own price, then the one that moves the sample by what the fleet still
-// lacks and a quarter more, so that the answer lies in between. Whatever fails to
-// narrow, bisection of the floats' order takes over: 64 steps end it.
+// lacks and somewhat more, so that the answer lies in between. How much more or less
+// the fleet moves than its sample is learned on the way. Whatever fails to narrow,
+// bisection of the floats' order takes over: 64 steps end it.
 func (s *search[C]) next(step int) float64 {
-	if len(s.curves) > sampled && step < 6 {
-		goal := float64(s.total)
+	if len(s.curves) > sampled && step < 8 {
+		goal, beyond := float64(s.total), 1.25
 		if step == 0 {
 			s.at = sample(len(s.curves))
+			s.lively = 1
 		} else {
-			goal = s.sampleSum(s.last)/s.share() + 1.25*(float64(s.total)-s.lastSum)
+			if step > 1 {
+				if ratio := (s.lastSum - s.from) / s.asked; ratio > 0.1 && ratio < 10 {
+					s.lively *= ratio
+				}
+				beyond = 1.1
+			}
+			s.from, s.asked = s.lastSum, beyond*(float64(s.total)-s.lastSum)
+			goal = s.sampleSum(s.last)/s.share() + s.asked/s.lively
 		}
 		if key := s.samplePrice(goal * s.share()); key > s.keyA && key < s.keyB {
 			return key
@@ -195,7 +212,7 @@ func (s *search[C]) samplePrice(goal float64) float64 {
 	}
 	for range 64 {
 		mid := middle(lo, hi)
-		if !(mid > lo && mid < hi) || hi-lo <= 1e-7*math.Abs(hi) {
+		if !(mid > lo && mid < hi) || !math.IsInf(hi-lo, 0) && hi-lo <= 1e-7*math.Abs(hi) {
 			break
 		}
 		var sum int64

@@ -27,22 +27,33 @@ type tilted struct {
 	slack    float64 // relative error of the masses themselves
 }
 
-// logMGF returns log of the sum of p exp(theta loss).
-func (f pmf) logMGF(theta, h float64) float64 {
-	peak := math.Inf(-1)
-	for i, p := range f.p {
-		if p > 0 {
-			if t := theta * float64(f.first+i) * h; t > peak {
-				peak = t
+// weights calls each(i, w) with w = exp(theta loss_i - peak) from the largest weight down, and returns peak. Weights are
+// multiplied up from one another and set afresh every 64.
+func (f pmf) weights(theta, h float64, each func(i int, w float64)) (peak float64) {
+	i, dir := len(f.p)-1, -1
+	if theta < 0 {
+		i, dir = 0, 1
+	}
+	peak = theta * h * float64(f.first+i)
+	fall := -math.Abs(theta * h)
+	w, r := 1.0, math.Exp(fall)
+	for k := range f.p {
+		if k%64 == 0 {
+			if w = math.Exp(fall * float64(k)); w == 0 {
+				break
 			}
 		}
+		each(i, w)
+		w *= r
+		i += dir
 	}
+	return peak
+}
+
+// logMGF returns log of the sum of p exp(theta loss).
+func (f pmf) logMGF(theta, h float64) float64 {
 	sum := 0.0
-	for i, p := range f.p {
-		if p > 0 {
-			sum += p * math.Exp(theta*float64(f.first+i)*h-peak)
-		}
-	}
+	peak := f.weights(theta, h, func(i int, w float64) { sum += f.p[i] * w })
 	return peak + math.Log(sum)
 }
 
@@ -103,11 +114,19 @@ func compose(f []pmf, n []float64, h float64, g guess) (tilted, bool) {
 
 // fold adds the tilted masses onto a circle.
 func (f pmf) fold(dst []float64, theta, logMGF, h float64) {
-	for i, p := range f.p {
-		if p > 0 {
-			dst[mod(f.first+i, len(dst))] += p * math.Exp(theta*float64(f.first+i)*h-logMGF)
-		}
+	end := f.first
+	if theta >= 0 {
+		end += len(f.p) - 1
 	}
+	scale := math.Exp(theta*h*float64(end) - logMGF)
+	start := mod(f.first, len(dst))
+	f.weights(theta, h, func(i int, w float64) {
+		to := i + start
+		if to >= len(dst) {
+			to %= len(dst)
+		}
+		dst[to] += f.p[i] * w * scale
+	})
 }
 
 func mod(i, n int) int {

@@ -117,38 +117,52 @@ func binEnd(c pair, a edge, wa, l, w, h, end float64) (edge, float64, bool) {
 		_, d, err := c.cell(a, b, l)
 		return b, d - err
 	}
-	lo := w
 	width := w - wa
 	if math.IsInf(width, 1) || width <= 0 {
 		width = math.Max(math.Abs(c.inverse(l+h)-w), 1e-9)
 	}
-	hi := w + width*1.001
-	var b edge
-	var d float64
+	// The excess is least at w and grows about as the square of the distance from there, so that its root is nearly mirrored.
+	lo, hi := w, w+width
+	b, d := excess(hi)
 	for range 60 {
-		if b, d = excess(hi); d >= 0 {
+		if d >= 0 {
 			break
 		}
 		if hi > end {
 			return b, hi, false
 		}
-		lo, hi = hi, hi+width/8
-		width *= 1.3
+		lo, hi = hi, hi+width/16
+		width *= 1.5
+		b, d = excess(hi)
 	}
 	if d < 0 {
 		return b, hi, false
 	}
-	// A few bisections: what is left above l is lost, and is small beside h.
-	for range 8 {
-		mid := (lo + hi) / 2
-		if mid <= lo || mid >= hi || hi-lo < 1e-4*width {
+	// Newton's steps on the private side: with excess A ((x-w)^2 - root^2), the slope at x is 2 A (x-w). What is left above
+	// l is lost, and is small beside h^2.
+	_, low := excess(w)
+	for range 6 {
+		r := hi - w
+		a := (d - low) / (r * r)
+		if !(a > 0) {
 			break
 		}
-		if m, d := excess(mid); d >= 0 {
-			hi, b = mid, m
-		} else {
-			lo = mid
+		next := hi - d/(2*a*r)*0.9999
+		if next <= lo || hi-next < 1e-7*(hi-w) {
+			break
 		}
+		m, dm := excess(next)
+		if dm < 0 {
+			if lo = next; lo >= hi {
+				break
+			}
+			// Overshot: halve towards the safe side once and stop.
+			if m, dm = excess((next + hi) / 2); dm < 0 {
+				break
+			}
+			next = (next + hi) / 2
+		}
+		hi, b, d = next, m, dm
 	}
 	return b, hi, true
 }

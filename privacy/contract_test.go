@@ -12,6 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sotto-fl/sotto/privacy/accountant"
+	"github.com/sotto-fl/sotto/privacy/privatise"
 )
 
 // examples is the default scenario: 10 owners of MNIST, distributed DP-SGD.
@@ -68,6 +69,19 @@ func TestDerive(t *testing.T) {
 	}
 	if c := float64(got.Clamp(6000)) / 16384; c < 4.8 || c > 6.4 {
 		t.Errorf("an owner of a tenth has a clamp of %.2f C, want 4.8 to 6.4", c)
+	}
+}
+
+// The bound that roundings are held to is that of the literature, cut to an integer.
+func TestNormBound(t *testing.T) {
+	for _, grid := range []int64{1, 16, 1 << 10, 1 << 17} {
+		for _, fields := range []int{1, 64, 26624, 545280} {
+			norm := accountant.RoundedNorm(float64(grid), math.Exp(-0.5), int64(fields))
+			got := float64(privatise.NormBound(grid, fields))
+			if want := norm * norm; got > want*(1+1e-12) || got < want*(1-1e-12)-1 {
+				t.Errorf("grid %d, %d fields: bound %.0f, want %.3f cut off", grid, fields, got, want)
+			}
+		}
 	}
 }
 

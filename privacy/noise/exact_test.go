@@ -1,6 +1,7 @@
 package noise
 
 import (
+	"encoding/binary"
 	"errors"
 	"math"
 	"math/big"
@@ -278,6 +279,63 @@ func TestRefusals(t *testing.T) {
 	for _, x := range fill(tiny, 1, 1000) {
 		if x != 0 {
 			t.Errorf("variance 2^-40 drew %d", x)
+		}
+	}
+}
+
+// script is a stream of chosen words.
+type script []uint64
+
+func (s *script) XORKeyStream(dst, _ []byte) {
+	for i := range dst {
+		if i%8 == 0 && len(*s) > 0 {
+			binary.LittleEndian.PutUint64(dst[i:], (*s)[0])
+			*s = (*s)[1:]
+		}
+	}
+}
+
+// An attempt whose first bits leave the acceptance open is decided by further bits, and the bits
+// that chose y are not among those that decide.
+func TestAttemptAtTheLimit(t *testing.T) {
+	for _, v := range []int64{20, 36_000_000, 1 << 52} {
+		g := gaussian(t, v, 1)
+		k := uint64(1) << g.log2k
+		for _, y := range []uint64{1, k - 1} {
+			const x = 1
+			exponent := y * (y + x<<(g.log2k+1))
+			p := expNeg(new(big.Int).Mul(new(big.Int).SetUint64(exponent), g.num), g.den)
+			limit, _ := p.SetMantExp(p, 64).Uint64()
+			for _, c := range []struct {
+				name string
+				u    uint64 // the uniform number, its lowest bits drawn later
+				want int
+			}{
+				{"just below", limit - 1, 1}, {"just above", limit + 1, 0},
+				{"below the margin", limit - 4*(k+expError), 1}, {"above the margin", limit + 4*(k+expError), 0},
+			} {
+				first := g.scan[x-1] + 1 // the least 63 bits that give x
+				words := script{}
+				for range 4 {
+					words = append(words, first<<1)
+				}
+				for range 4 {
+					words = append(words, c.u&^(k-1)|y)
+				}
+				for range 4 * 4 {
+					words = append(words, c.u&(k-1))
+				}
+				var out [candidates]int32
+				n := attempt(g, &out, 4, &DRBG{stream: &words})
+				if n != 4*c.want {
+					t.Errorf("variance %d, y %d, %s: %d of 4 attempts accepted, want %d", v, y, c.name, n, 4*c.want)
+				}
+				for _, z := range out[:n] {
+					if want := int32(x*k + y); z != want {
+						t.Errorf("variance %d: drew %d, want %d", v, z, want)
+					}
+				}
+			}
 		}
 	}
 }

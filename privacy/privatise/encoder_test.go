@@ -414,3 +414,48 @@ func BenchmarkRotate(b *testing.B) {
 		forward(r, dst, v, 1)
 	}
 }
+
+// Every field of a sum of zeros has noise of its own: block by block the variance is right, and blocks are
+// not alike. 5.3 standard deviations each.
+func TestEveryFieldHasNoise(t *testing.T) {
+	const blocks, variance = 6, 1 << 20
+	d := blocks * Block
+	e := encoder(t, d, 1<<14, share(t, variance))
+	dst, sum := make([]int32, d), make([]int64, d)
+	var stream *noise.DRBG
+	for name, f := range map[string]func() error{
+		"sum":    func() error { return e.Sum(dst, make([]float64, d), 1, 1000, stream) },
+		"update": func() error { _, err := e.Update(dst, make([]float32, d), 1, 1000, stream); return err },
+		"finish": func() error { return e.Finish(dst, sum, 1000, stream) },
+		"bits": func() error {
+			for i := range dst {
+				dst[i] = e.Bit(Outcome{Zeroed: true}, 1, stream)
+			}
+			return nil
+		},
+	} {
+		stream = noise.NewDRBG(noise.Seed{4})
+		if err := f(); err != nil {
+			t.Fatal(err)
+		}
+		for b := range blocks {
+			this, other := dst[b*Block:(b+1)*Block], dst[(b+1)%blocks*Block:]
+			var square, product float64
+			for i, v := range this {
+				square += float64(v) * float64(v) / variance
+				product += float64(v) * float64(other[i]) / variance
+			}
+			if z := (square/Block - 1) * math.Sqrt(Block/2); math.Abs(z) > 5.3 {
+				t.Errorf("%s, block %d: variance is off by %.1f standard deviations", name, b, z)
+			}
+			if z := product / math.Sqrt(Block); math.Abs(z) > 5.3 {
+				t.Errorf("%s, block %d: correlation with the next is %.1f standard deviations", name, b, z)
+			}
+		}
+	}
+	// The bit itself is beneath the noise.
+	quiet := encoder(t, 4, 16, silent{})
+	if a, b := quiet.Bit(Outcome{}, 7, stream), quiet.Bit(Outcome{Clipped: true}, 7, stream); a != 7 || b != -7 {
+		t.Errorf("bits %d and %d, want 7 and -7", a, b)
+	}
+}

@@ -36,7 +36,7 @@ func NewSecret(p Params, rand io.Reader) ([]uint64, error) {
 // CiphertextSize bytes, the wire form of an upload. values has the Params' length,
 // each within half of a field ([pack.ErrRange] otherwise); secret is fresh from
 // [NewSecret], for this vector and no other. rand is read for 32 bytes, for the
-// errors.
+// errors. Some bytes of dst's capacity behind the result may be overwritten.
 //
 // One call uses one core and allocates some polynomials beside the result; it may
 // run concurrently with others.

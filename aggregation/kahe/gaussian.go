@@ -171,7 +171,7 @@ func (g *gaussian) scan(out *[block / 2]uint64, bytes []byte) {
 
 // residual draws from the left-over probabilities by 127 bits.
 func (g *gaussian) residual(high, low uint64) (x uint64) {
-	for _, t := range g.left {
+	for _, t := range &g.left {
 		_, borrow := bits.Sub64(low, t[1], 0)
 		_, borrow = bits.Sub64(high, t[0], borrow)
 		x += borrow

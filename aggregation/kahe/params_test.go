@@ -266,3 +266,51 @@ func TestPlanIsSoundAndMinimal(t *testing.T) {
 		}
 	})
 }
+
+// Whatever numbers a contract holds, they are refused or they work.
+func TestAnySpecIsRefusedOrWorks(t *testing.T) {
+	number := rapid.OneOf(rapid.IntRange(-1, 60), rapid.SampledFrom([]int{0, 1, 100, 10000, MaxUploads, math.MaxInt, math.MinInt}))
+	accepted := 0
+	rapid.Check(t, func(t *rapid.T) {
+		s := Spec{
+			Preset: rapid.SampledFrom([]string{"n2048-q36", "n2048-q53", "n4096-q72", "n4096-q105", "n8192-q132", "n8192-q208", "other"}).Draw(t, "preset"),
+			Values: rapid.OneOf(rapid.IntRange(1, 9000), number).Draw(t, "d"), Fields: number.Draw(t, "p"), Width: number.Draw(t, "w"),
+			NoiseBits: number.Draw(t, "k"), DropBits: number.Draw(t, "r"), Uploads: number.Draw(t, "n"),
+		}
+		if rapid.Bool().Draw(t, "plausible") {
+			s.Width, s.DropBits = rapid.IntRange(2, 48).Draw(t, "width"), rapid.IntRange(0, maxDrop).Draw(t, "drop")
+			s.Values, s.Uploads = rapid.IntRange(1, 9000).Draw(t, "values"), rapid.SampledFrom([]int{1, 2, 100, 10000, MaxUploads}).Draw(t, "uploads")
+			if preset, ok := presets()[s.Preset]; ok {
+				fill(&s, preset)
+			}
+			s.NoiseBits += rapid.IntRange(-1, 1).Draw(t, "more noise")
+			s.Fields += rapid.IntRange(-1, 1).Draw(t, "more fields")
+		}
+		p, err := New(s)
+		if err != nil {
+			if !errors.Is(err, ErrParams) {
+				t.Fatalf("%+v: %v, want ErrParams", s, err)
+			}
+			return
+		}
+		accepted++
+		values := make([]int32, s.Values)
+		for i := range values {
+			values[i] = int32(min(p.fields.Max(), math.MaxInt32)) * int32(1-2*(i%2))
+		}
+		src := source(uint64(s.Values))
+		sum, keys := run2(t, p, NewPublic(p, [32]byte{}), [][]int32{values}, src)
+		got, noise, err := sum.Open(NewPublic(p, [32]byte{}), keys, 1)
+		if err != nil {
+			t.Fatalf("%v: %v, %+v", p, err, noise)
+		}
+		for i, v := range got {
+			if v != int64(values[i]) {
+				t.Fatalf("%v: value %d is %d, want %d", p, i, v, values[i])
+			}
+		}
+	})
+	if accepted == 0 {
+		t.Error("every specification was refused")
+	}
+}

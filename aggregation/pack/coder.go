@@ -53,8 +53,9 @@ func (c Coder) Bits() int { return c.bits }
 func (c Coder) Size(n int) int { return int((uint64(n)*uint64(c.bits) + 7) / 8) }
 
 // Append appends the wire form of the coefficients in words. Coefficients above
-// the maximum are the programmer's error and give bytes that Check refuses. The
-// time does not depend on the coefficients.
+// the maximum are the programmer's error and give bytes that Check refuses. Up to 32
+// bytes of dst's capacity behind the result are overwritten: it stores whole words.
+// The time does not depend on the coefficients.
 func (c Coder) Append(dst []byte, words []uint64) []byte {
 	n := len(words) / c.limbs
 	start, size := len(dst), c.Size(n)

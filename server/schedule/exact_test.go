@@ -300,7 +300,7 @@ func TestFamiliesAreProven(t *testing.T) {
 		checkOptions(t, tables, total, e)
 	}
 	tables, total := familyTables("wide", 2000, 1)
-	e, err := SolveExact(tables, total, Effort{Steps: 20e6, States: 4 << 20})
+	e, err := SolveExact(tables, total, Effort{Steps: 4e6, States: 4 << 20})
 	if err != nil || e.Joules-e.Lower > 1e-3*e.Lower {
 		t.Fatalf("wide: %v to %v: %v", e.Lower, e.Joules, err)
 	}

@@ -20,6 +20,21 @@ func Replan(sites []Site, r Rounds) (start bool, site int, err error) {
 	return starts[0].Slot == 0, starts[0].Site, nil
 }
 
+// Correct moves a forecast by the error that shows now: the measured intensity less
+// the forecast for now, fading by persistence in [0, 1) with every slot. Errors of
+// forecasts last for hours, so what is wrong now tells of what will be. forecast
+// starts with now, is changed in place, and stays at 0 or above.
+func Correct(forecast []float64, measured, persistence float64) {
+	if len(forecast) == 0 {
+		return
+	}
+	off := measured - forecast[0]
+	for t := range forecast {
+		forecast[t] = max(0, forecast[t]+off)
+		off *= persistence
+	}
+}
+
 // Gate decides online when there is no forecast: run when the intensity is low for
 // how far behind the rounds are. It keeps the queue of Neely's drift plus penalty
 // ("Stochastic Network Optimization", 2010): cost within O(1/V) of the best, late by

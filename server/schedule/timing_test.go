@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -258,12 +259,23 @@ func TestCarbonTimingWithinADay(t *testing.T) {
 // period is where Smooth cuts, in half hours.
 const period = 12
 
-// roll asks Replan in every slot, with the intensity of the slot itself measured.
+// roll asks Replan in every slot, with the intensity of the slot itself measured and
+// the rest of the forecast corrected by how much errors have lasted so far.
 func roll(t *testing.T, truth, forecast []float64, rounds int) (sum float64) {
-	known := Smooth(forecast, period)
+	smooth := Smooth(forecast, period)
+	var last, lasting, squares float64
 	for slot := range truth {
-		known[slot] = truth[slot]
-		run, _, err := Replan([]Site{{known[slot:], 1}}, Rounds{rounds, 1, 0})
+		off := truth[slot] - forecast[slot]
+		lasting += last * off
+		squares += off * off
+		last = off
+		known := slices.Clone(smooth[slot:])
+		persistence := 0.0
+		if slot >= 4 && squares > 0 {
+			persistence = min(max(lasting/squares, 0), 0.95)
+		}
+		Correct(known, truth[slot], persistence)
+		run, _, err := Replan([]Site{{known, 1}}, Rounds{rounds, 1, 0})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -275,6 +287,21 @@ func roll(t *testing.T, truth, forecast []float64, rounds int) (sum float64) {
 		}
 	}
 	return sum
+}
+
+func TestCorrect(t *testing.T) {
+	f := []float64{10, 10, 10, 1}
+	Correct(f, 6, 0.5)
+	if want := []float64{6, 8, 9, 0.5}; !slices.Equal(f, want) {
+		t.Errorf("got %v, want %v", f, want)
+	}
+	Correct(f, 0, 0.9)
+	for _, v := range f {
+		if v < 0 {
+			t.Errorf("negative intensity: %v", f)
+		}
+	}
+	Correct(nil, 1, 0.5)
 }
 
 func BenchmarkPlanStarts(b *testing.B) {

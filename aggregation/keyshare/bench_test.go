@@ -96,3 +96,45 @@ func benchmarkHolder(b *testing.B, n, point int, known *Known) {
 	// Headers are the test's own and count as much again.
 	b.ReportMetric(float64(peak-min(peak, start))/(1<<20), "peak-heap-MB")
 }
+
+// BenchmarkCheckUpload is the server's part for one upload besides its vector:
+// header, vouch (remembered), boxes.
+func BenchmarkCheckUpload(b *testing.B) {
+	w := newWorld(b, testRing, 4, 3, 1, 2)
+	u := w.upload(0)
+	encoded, announcement, known := u.header.Bytes(), w.announcement.Hash(), &Known{}
+	for b.Loop() {
+		h, err := ParseHeader(encoded)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := h.Verify(w.record, announcement, testNow, known); err != nil {
+			b.Fatal(err)
+		}
+		if err := h.CheckBoxes(w.record, w.ring, u.boxes); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkReconstruct opens from three answers, and from four of which one is odd.
+func BenchmarkReconstruct(b *testing.B) {
+	w := newWorld(b, testRing, 4, 3, 1, 2)
+	u := w.uploads(2)
+	set, want := w.set(u...), w.sum(u...)
+	var sums []PointSum
+	for point := 1; point <= 4; point++ {
+		_, a := w.close(point, set, u)
+		sums = append(sums, PointSum{point, a.Sums[0]})
+	}
+	odd := append([]PointSum{{1, randomElement(w.ring, w.rng)}}, sums[1:]...)
+	for name, s := range map[string][]PointSum{"agree": sums, "threshold": sums[:3], "odd": odd} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := Reconstruct(w.record, w.ring, s, is(want)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

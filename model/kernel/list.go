@@ -17,6 +17,7 @@ type List struct {
 	Weight []float32
 	groups int
 	length int
+	part   int32 // of a group too long for one call
 }
 
 // NewList returns a list with room for groups and entries.
@@ -55,13 +56,33 @@ func (p *Path) Compress(l *List, g []float32, rows, n, step int, tab []int32, ta
 	if len(g) < span([2]int{rows, step}, [2]int{n, 1}) || len(tab) < span([2]int{rows, tabStep}, [2]int{n, 1}) {
 		panic(fmt.Sprintf("kernel: list of %d rows of %d in slices of %d and %d", rows, n, len(g), len(tab)))
 	}
-	batch := max(1, maxRun/n)
+	if n > maxRun {
+		for r := range rows {
+			p.compressLong(l, g[r*step:][:n], tab[r*tabStep:])
+		}
+		return
+	}
+	batch := maxRun / n
 	for r := 0; r < rows; r += batch {
 		k := min(batch, rows-r)
 		counts, offset, weight := l.grow(k, k*n)
 		p.compress(&g[r*step], uintptr(k), uintptr(n), uintptr(4*step), &tab[r*tabStep], uintptr(4*tabStep), offset, weight, counts, &permutations, maskTable)
 		l.close(k)
 	}
+}
+
+// compressLong appends one group in several calls.
+func (p *Path) compressLong(l *List, g []float32, tab []int32) {
+	total := int32(0)
+	for j := 0; j < len(g); j += maxRun {
+		n := min(maxRun, len(g)-j)
+		counts, offset, weight := l.grow(1, n)
+		p.compress(&g[j], 1, uintptr(n), 0, &tab[j], 0, offset, weight, counts, &permutations, maskTable)
+		total += *counts
+		l.length += int(*counts)
+	}
+	l.Counts[l.groups] = total
+	l.groups++
 }
 
 // CompressTaps appends taps groups for each of rows rows of g: for each tap, the
@@ -84,7 +105,7 @@ func (p *Path) CompressTaps(l *List, g []float32, arg []uint8, rows, n, step, ta
 //	dst[place+r*dstRow+j] += sum over the group of weight * src[offset+r*srcRow+j]
 //
 // for r < rows, j < cols. place and offset are in bytes, one place for each group;
-// rows of a window are summed in registers, in the order of the list. The caller
+// a group is summed in the order of the list, in registers, before it is added. The caller
 // vouches for the offsets: they are not checked.
 func (p *Path) Sums(l *List, place []int32, src, dst []float32, rows, cols, srcRow, dstRow int) {
 	if len(place) < l.groups {
@@ -126,9 +147,18 @@ func (p *Path) window(l *List, place []int32, src, dst *float32, rows, nv, width
 		f = ops.sumsFull[rows][nv]
 	}
 	// Several calls, so that none takes long.
-	most := maxWork / (rows * nv * lanes)
+	most := max(1, maxWork/(rows*nv*lanes))
 	for i, at := 0, 0; i < l.groups; {
 		first, entries := i, 0
+		if n := int(l.Counts[i]); n > most {
+			for ; entries < n; entries += int(l.part) {
+				l.part = int32(min(most, n-entries))
+				f(&l.part, &place[i], &l.Offset[at+entries], &l.Weight[at+entries], src, dst, 1, uintptr(4*srcRow), uintptr(4*dstRow), uintptr(tail), maskTable)
+			}
+			at += entries
+			i++
+			continue
+		}
 		for i < l.groups && (entries == 0 || entries+int(l.Counts[i]) <= most) && i-first < 4096 {
 			entries += int(l.Counts[i])
 			i++

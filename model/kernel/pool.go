@@ -18,12 +18,18 @@ func (p *Path) MaxPool(x []float32, taps []int64, y []float32, arg []uint8, chan
 	if len(taps) < 1 || len(taps) > MaxTaps || len(x) < last+span([2]int{pixels, step}, [2]int{channels, 1}) || len(y) < pixels*channels || len(arg) < pixels*channels+Slack {
 		panic(fmt.Sprintf("kernel: pool of %d pixels of %d channels in slices of %d, %d and %d", pixels, channels, len(x), len(y), len(arg)))
 	}
-	if len(taps) == 4 {
-		p.maxPool4(&x[0], &taps[0], &y[0], &arg[0], uintptr(channels), uintptr(pixels), uintptr(4*step), flag(relu), maskTable)
-		return
+	for i, n := 0, portion(pixels, channels*len(taps)); i < pixels; i += n {
+		n := uintptr(min(n, pixels-i))
+		if at := i * channels; len(taps) == 4 {
+			p.maxPool4(&x[i*step], &taps[0], &y[at], &arg[at], uintptr(channels), n, uintptr(4*step), flag(relu), maskTable)
+		} else {
+			p.maxPool(&x[i*step], &taps[0], uintptr(len(taps)), &y[at], &arg[at], uintptr(channels), n, uintptr(4*step), flag(relu), maskTable)
+		}
 	}
-	p.maxPool(&x[0], &taps[0], uintptr(len(taps)), &y[0], &arg[0], uintptr(channels), uintptr(pixels), uintptr(4*step), flag(relu), maskTable)
 }
+
+// portion is how many of count items one call takes if each has size elements.
+func portion(count, size int) int { return max(1, min(count, maxRun/max(1, size))) }
 
 // MaxPoolBack adds each gradient to the input that arg says: dx has the geometry
 // of MaxPool's x.
@@ -35,7 +41,9 @@ func (p *Path) MaxPoolBack(dy []float32, arg []uint8, taps []int64, dx []float32
 	if len(dx) < last+span([2]int{pixels, step}, [2]int{channels, 1}) || len(dy) < pixels*channels || len(arg) < pixels*channels+Slack {
 		panic(fmt.Sprintf("kernel: pool of %d pixels of %d channels in slices of %d, %d and %d", pixels, channels, len(dx), len(dy), len(arg)))
 	}
-	p.maxPoolBack(&dy[0], &arg[0], &taps[0], uintptr(len(taps)), &dx[0], uintptr(channels), uintptr(pixels), uintptr(4*step), maskTable)
+	for i, n := 0, portion(pixels, channels*len(taps)); i < pixels; i += n {
+		p.maxPoolBack(&dy[i*channels], &arg[i*channels], &taps[0], uintptr(len(taps)), &dx[i*step], uintptr(channels), uintptr(min(n, pixels-i)), uintptr(4*step), maskTable)
+	}
 }
 
 // Live prepares one row of pooled pixels for lists: keep is dy where y is above
@@ -46,7 +54,10 @@ func (p *Path) Live(dy, y []float32, arg []uint8, pixels, channels int, place []
 	if len(dy) < n || len(y) < n || len(arg) < n+Slack || len(place) < pixels || len(keep) < n || len(offset) < n {
 		panic(fmt.Sprintf("kernel: live gradients of %d pixels of %d channels in slices of %d, %d, %d, %d, %d and %d", pixels, channels, len(dy), len(y), len(arg), len(place), len(keep), len(offset)))
 	}
-	p.live(&dy[0], &y[0], &arg[0], uintptr(pixels), uintptr(channels), &place[0], &taps[0], &keep[0], &offset[0], flag(relu), maskTable)
+	for i, n := 0, portion(pixels, channels); i < pixels; i += n {
+		at := i * channels
+		p.live(&dy[at], &y[at], &arg[at], uintptr(min(n, pixels-i)), uintptr(channels), &place[i], &taps[0], &keep[at], &offset[at], flag(relu), maskTable)
+	}
 }
 
 func flag(b bool) uintptr {

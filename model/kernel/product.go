@@ -54,10 +54,13 @@ func span(pairs ...[2]int) int {
 // IRep and IRow those of C), or a row such as a bias (IRep and IRow 0). C must
 // not overlap A or B. It panics if a slice is too short or a size is below 1.
 func (p *Product) Run(path *Path, a, b, c, init []float32) {
-	if len(a) < span([2]int{p.Reps, p.ARep}, [2]int{p.Rows, p.ARow}, [2]int{p.Segs, p.ASeg}, [2]int{p.Depth, p.ADepth}) ||
-		len(b) < span([2]int{p.Segs, p.BSeg}, [2]int{p.Depth, p.BDepth}, [2]int{p.Cols, 1}) ||
-		len(c) < span([2]int{p.Reps, p.CRep}, [2]int{p.Rows, p.CRow}, [2]int{p.Cols, 1}) ||
-		init != nil && len(init) < span([2]int{p.Reps, p.IRep}, [2]int{p.Rows, p.IRow}, [2]int{p.Cols, 1}) {
+	// The sum of the extents; any negative factor makes the bound meaningless.
+	reps, rows, segs, depth := p.Reps-1, p.Rows-1, p.Segs-1, p.Depth-1
+	if reps|rows|segs|depth|(p.Cols-1)|p.ARep|p.ARow|p.ASeg|p.ADepth|p.BSeg|p.BDepth|p.CRep|p.CRow|p.IRep|p.IRow < 0 ||
+		len(a) <= reps*p.ARep+rows*p.ARow+segs*p.ASeg+depth*p.ADepth ||
+		len(b) < segs*p.BSeg+depth*p.BDepth+p.Cols ||
+		len(c) < reps*p.CRep+rows*p.CRow+p.Cols ||
+		init != nil && len(init) < reps*p.IRep+rows*p.IRow+p.Cols {
 		panic(fmt.Sprintf("kernel: product %+v on slices of %d, %d, %d and %d", *p, len(a), len(b), len(c), len(init)))
 	}
 	ap, bp, cp := unsafe.SliceData(a), unsafe.SliceData(b), unsafe.SliceData(c)

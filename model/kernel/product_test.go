@@ -120,3 +120,22 @@ func BenchmarkProduct(b *testing.B) {
 		}
 	}
 }
+
+func TestProductRefuses(t *testing.T) {
+	onEachPath(t, func(t *testing.T, path *Path) {
+		good := Product{Reps: 2, Rows: 3, Cols: 4, Segs: 2, Depth: 5, ARep: 20, ARow: 6, ASeg: 5, ADepth: 1, BSeg: 20, BDepth: 4, CRep: 12, CRow: 4}
+		run := func(p Product, na, nb, nc int) (panicked bool) {
+			defer func() { panicked = recover() != nil }()
+			p.Run(path, make([]float32, na), make([]float32, nb), make([]float32, nc), nil)
+			return false
+		}
+		if run(good, 42, 40, 24) {
+			t.Fatal("the base of the cases is refused")
+		}
+		negative, empty := good, good
+		negative.ARow, empty.Depth = -1, 0
+		if !run(good, 41, 40, 24) || !run(good, 42, 39, 24) || !run(good, 42, 40, 23) || !run(negative, 42, 40, 24) || !run(empty, 42, 40, 24) {
+			t.Error("a product outside of its slices was computed")
+		}
+	})
+}

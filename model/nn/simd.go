@@ -85,8 +85,8 @@ type headLayer interface {
 // then serve.
 func newSIMD(p plan, in Shape, classes int, v func(s step) views, maxBatch int, path *kernel.Path) *simd {
 	for _, s := range p.steps {
-		if s.Kind == Conv2D && s.Kernel*s.Kernel*s.in.C*s.Out > 1<<28 || s.in.Size() > 1<<26 {
-			return nil
+		if s.Kind == Conv2D && s.Kernel*s.Kernel*s.in.C*s.Out > 1<<28 {
+			return nil // byte offsets are 32 bits
 		}
 	}
 	n := &simd{path: path, plan: p, input: in, maxBatch: maxBatch, classes: classes}
@@ -167,7 +167,7 @@ func (n *simd) buildTrunk(steps []step, v func(s step) views) {
 			continue
 		case MaxPool:
 			out := newFrame(s.out, halo(i))
-			if s.Window*s.Window <= kernel.MaxTaps {
+			if taps := s.Window * s.Window; taps <= kernel.MaxTaps && taps*s.in.C <= 1<<18 {
 				add(newVectorPool(n, s, at, out), out, false)
 			} else {
 				add(newWhole(n, &maxPool{step: s, argmax: make([]int32, n.maxBatch*s.out.Size())}, s, views{}, at, out), out, false)

@@ -1,69 +1,143 @@
-package kahe
+package kahe_test
 
 import (
-	"math/rand/v2"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	mathrand "math/rand/v2"
 	"testing"
 
+	"github.com/sotto-fl/sotto/aggregation/kahe"
+	"github.com/sotto-fl/sotto/aggregation/keyshare"
+	"github.com/sotto-fl/sotto/internal/statement"
 	"github.com/tuneinsight/lattigo/v5/core/rlwe"
 	"github.com/tuneinsight/lattigo/v5/schemes/bgv"
 	"github.com/tuneinsight/lattigo/v5/schemes/ckks"
 )
 
-// Every benchmark takes random values and one core. The metric upload/float32 is the
-// ciphertext over 4 bytes a value; the shares of its key come on top.
+// Every benchmark takes random values and one core. The metric upload/float32 is
+// everything that a client sends over 4 bytes a value: header, ciphertext, sealed shares.
 
 // cifarCNN is the number of parameters of the project's model for CIFAR-10.
 const cifarCNN = 545098
 
-func randomValues(d, max int, seed uint64) []int32 {
-	rng := rand.New(source(seed))
-	v := make([]int32, d)
+func randomValues(max int, seed uint64) []int32 {
+	rng := mathrand.New(mathrand.NewPCG(seed, 1))
+	v := make([]int32, cifarCNN)
 	for i := range v {
 		v[i] = int32(rng.IntN(2*max+1) - max)
 	}
 	return v
 }
 
-func standard(width int) Requirement {
-	return Requirement{Values: cifarCNN, Width: width, Uploads: 100, Security: Classical128}
+func plan(b *testing.B, width int, security string) kahe.Params {
+	b.Helper()
+	p, err := kahe.Plan(kahe.Requirement{Values: cifarCNN, Width: width, Uploads: 100, Security: security})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return p
 }
 
 func BenchmarkEncrypt(b *testing.B) {
-	conservative := standard(20)
-	conservative.Security = Conservative
-	b.Run("d=545098", func(b *testing.B) { benchmarkEncrypt(b, mustPlan(b, standard(20))) })
-	b.Run("d=545098/w=13", func(b *testing.B) { benchmarkEncrypt(b, mustPlan(b, standard(13))) })
-	b.Run("d=545098/w=23", func(b *testing.B) { benchmarkEncrypt(b, mustPlan(b, standard(23))) })
-	b.Run("d=545098/conservative", func(b *testing.B) { benchmarkEncrypt(b, mustPlan(b, conservative)) })
+	b.Run("d=545098", func(b *testing.B) { benchmarkUpload(b, plan(b, 20, kahe.Classical128)) })
+	b.Run("d=545098/w=13", func(b *testing.B) { benchmarkUpload(b, plan(b, 13, kahe.Classical128)) })
+	b.Run("d=545098/w=23", func(b *testing.B) { benchmarkUpload(b, plan(b, 23, kahe.Classical128)) })
+	b.Run("d=545098/conservative", func(b *testing.B) { benchmarkUpload(b, plan(b, 20, kahe.Conservative)) })
 	b.Run("d=545098/smallest-ring", func(b *testing.B) {
-		p, err := New(Spec{Preset: "n2048-q53", Values: cifarCNN, Fields: 2, Width: 20, NoiseBits: 12, DropBits: 6, Uploads: 100})
+		p, err := kahe.New(kahe.Spec{Preset: "n2048-q53", Values: cifarCNN, Fields: 2, Width: 20, NoiseBits: 12, DropBits: 6, Uploads: 100})
 		if err != nil {
 			b.Fatal(err)
 		}
-		benchmarkEncrypt(b, p)
+		benchmarkUpload(b, p)
 	})
 	b.Run("d=545098/bgv", benchmarkBGV)
 	b.Run("d=545098/ckks", benchmarkCKKS)
 }
 
-// benchmarkEncrypt is what a client does but for sharing the key: draw it, pack,
-// encrypt.
-func benchmarkEncrypt(b *testing.B, p Params) {
-	src := source(1)
-	values := randomValues(cifarCNN, 1<<(p.spec.Width-8)-1, 2)
-	public := NewPublic(p, [32]byte{3})
+// benchmarkUpload is all that a client does with its integers: draw a key, pack,
+// encrypt, hash, share the key among 4 holders of whom 3 open, seal, sign.
+func benchmarkUpload(b *testing.B, p kahe.Params) {
+	w := newCommittee(b, p)
+	public := kahe.NewPublic(p, w.announcement.Seed())
+	values := randomValues(1<<(p.Spec().Width-8)-1, 2)
 	body := make([]byte, 0, p.CiphertextSize()+64)
+	size := 0
 	for b.Loop() {
-		secret, err := NewSecret(p, src)
+		secret, err := kahe.NewSecret(p, rand.Reader)
 		if err != nil {
 			b.Fatal(err)
 		}
-		if body, err = p.Encrypt(body[:0], values, public, secret, src); err != nil {
+		if body, err = p.Encrypt(body[:0], values, public, secret, rand.Reader); err != nil {
 			b.Fatal(err)
 		}
+		h := w.header(body)
+		boxes, err := keyshare.Deal(w.record, w.ring, h, w.keys, secret, rand.Reader)
+		if err != nil {
+			b.Fatal(err)
+		}
+		h.Sign(w.client)
+		size = len(h.Bytes()) + len(body)
+		for _, x := range boxes {
+			size += len(x)
+		}
 	}
-	b.ReportMetric(float64(len(body))/(4*cifarCNN), "upload/float32")
+	b.ReportMetric(float64(size)/(4*cifarCNN), "upload/float32")
+	b.ReportMetric(float64(p.CiphertextSize())/(4*cifarCNN), "ciphertext/float32")
 	b.Log(p)
+}
+
+// committee is the default one, 4 holders with threshold 3, and one client.
+type committee struct {
+	record       *keyshare.Record
+	ring         keyshare.Ring
+	announcement *keyshare.Announcement
+	keys         []keyshare.RoundKey
+	client       ed25519.PrivateKey
+	vouch        keyshare.Vouch
+}
+
+func newCommittee(b *testing.B, p kahe.Params) *committee {
+	key := func() ed25519.PrivateKey {
+		_, k, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return k
+	}
+	w := &committee{
+		record: &keyshare.Record{Name: "bench", Threshold: 3, Corrupt: 1, Preset: p.Preset().Name, Roster: keyshare.RosterPinned},
+		ring:   keyshare.Ring{N: p.Preset().N, Primes: p.Preset().Primes},
+		client: key(),
+	}
+	var signing []ed25519.PrivateKey
+	for i := range 4 {
+		signing = append(signing, key())
+		w.record.Members = append(w.record.Members, keyshare.Member{Name: fmt.Sprintf("holder-%d", i+1), Key: statement.PublicKey(signing[i])})
+	}
+	voucher := key()
+	w.record.Vouchers = []keyshare.Voucher{{Name: "organisation", Key: statement.PublicKey(voucher)}}
+	if err := w.record.Validate(); err != nil {
+		b.Fatal(err)
+	}
+	w.vouch = keyshare.SignVouch("organisation", voucher, "client", statement.PublicKey(w.client), 1<<40)
+	w.announcement = &keyshare.Announcement{Version: keyshare.ProtocolVersion, Run: "bench", Round: 1, Attempt: 1, Record: w.record.Hash(), Goal: 100}
+	for i, k := range signing {
+		private, err := keyshare.GenerateRoundKey(rand.Reader)
+		if err != nil {
+			b.Fatal(err)
+		}
+		w.keys = append(w.keys, keyshare.PublishRoundKey(private, "bench", 1, w.record.Hash(), i+1, k))
+	}
+	return w
+}
+
+func (w *committee) header(body []byte) *keyshare.Header {
+	return &keyshare.Header{
+		Announcement: w.announcement.Hash(), Client: "client", Key: statement.PublicKey(w.client),
+		Order: keyshare.Order{Work: 100, Weight: 1, Mode: "eco"}, Ciphertext: statement.Hash(body), Vouch: w.vouch,
+	}
 }
 
 // benchmarkBGV is the same vector under plain BGV with a collective public key: one
@@ -76,10 +150,10 @@ func benchmarkBGV(b *testing.B) {
 	_, public := bgv.NewKeyGenerator(params).GenKeyPairNew()
 	encoder, encryptor := bgv.NewEncoder(params), bgv.NewEncryptor(params, public)
 	values := make([]int64, cifarCNN)
-	for i, v := range randomValues(cifarCNN, 4095, 2) {
+	for i, v := range randomValues(4095, 2) {
 		values[i] = int64(v)
 	}
-	benchmarkLattigo(b, params.MaxSlots(), params.MaxLevel(), bgv.NewPlaintext(params, params.MaxLevel()), encryptor,
+	benchmarkLattigo(b, params.MaxSlots(), bgv.NewPlaintext(params, params.MaxLevel()), encryptor,
 		func(from, to int, pt *rlwe.Plaintext) error { return encoder.Encode(values[from:to], pt) })
 }
 
@@ -95,14 +169,14 @@ func benchmarkCKKS(b *testing.B) {
 	_, public := ckks.NewKeyGenerator(params).GenKeyPairNew()
 	encoder, encryptor := ckks.NewEncoder(params), ckks.NewEncryptor(params, public)
 	values := make([]float64, cifarCNN)
-	for i, v := range randomValues(cifarCNN, 4095, 2) {
+	for i, v := range randomValues(4095, 2) {
 		values[i] = float64(v) / 4096
 	}
-	benchmarkLattigo(b, params.MaxSlots(), params.MaxLevel(), ckks.NewPlaintext(params, params.MaxLevel()), encryptor,
+	benchmarkLattigo(b, params.MaxSlots(), ckks.NewPlaintext(params, params.MaxLevel()), encryptor,
 		func(from, to int, pt *rlwe.Plaintext) error { return encoder.Encode(values[from:to], pt) })
 }
 
-func benchmarkLattigo(b *testing.B, slots, level int, pt *rlwe.Plaintext, encryptor *rlwe.Encryptor, encode func(from, to int, pt *rlwe.Plaintext) error) {
+func benchmarkLattigo(b *testing.B, slots int, pt *rlwe.Plaintext, encryptor *rlwe.Encryptor, encode func(from, to int, pt *rlwe.Plaintext) error) {
 	size := 0
 	for b.Loop() {
 		size = 0
@@ -120,26 +194,36 @@ func benchmarkLattigo(b *testing.B, slots, level int, pt *rlwe.Plaintext, encryp
 	b.ReportMetric(float64(size)/(4*cifarCNN), "upload/float32")
 }
 
-// BenchmarkAddUpload checks and adds one upload.
+// BenchmarkAddUpload checks and adds one upload. Hashing it comes on top, while it
+// arrives: "hash" is that alone.
 func BenchmarkAddUpload(b *testing.B) {
+	p := plan(b, 20, kahe.Classical128)
+	secret, err := kahe.NewSecret(p, rand.Reader)
+	if err != nil {
+		b.Fatal(err)
+	}
+	body, err := p.Encrypt(nil, randomValues(4095, 2), kahe.NewPublic(p, [32]byte{3}), secret, rand.Reader)
+	if err != nil {
+		b.Fatal(err)
+	}
 	b.Run("d=545098", func(b *testing.B) {
-		p := mustPlan(b, standard(20))
-		src := source(1)
-		secret, err := NewSecret(p, src)
-		if err != nil {
-			b.Fatal(err)
-		}
-		body, err := p.Encrypt(nil, randomValues(cifarCNN, 4095, 2), NewPublic(p, [32]byte{3}), secret, src)
-		if err != nil {
-			b.Fatal(err)
-		}
-		sum := NewSum(p)
 		b.SetBytes(int64(len(body)))
+		sum := kahe.NewSum(p)
 		for b.Loop() {
-			sum.count = 0
+			if sum.Count() == 100 {
+				b.StopTimer()
+				sum = kahe.NewSum(p)
+				b.StartTimer()
+			}
 			if err := sum.Add(body); err != nil {
 				b.Fatal(err)
 			}
+		}
+	})
+	b.Run("d=545098/hash", func(b *testing.B) {
+		b.SetBytes(int64(len(body)))
+		for b.Loop() {
+			sha256.Sum256(body)
 		}
 	})
 }
@@ -147,14 +231,26 @@ func BenchmarkAddUpload(b *testing.B) {
 // BenchmarkOpen opens and unpacks a sum of 100 uploads.
 func BenchmarkOpen(b *testing.B) {
 	b.Run("d=545098/n=100", func(b *testing.B) {
-		p := mustPlan(b, standard(20))
-		src := source(1)
-		public := NewPublic(p, [32]byte{3})
-		vectors := make([][]int32, 100)
-		for i := range vectors {
-			vectors[i] = randomValues(cifarCNN, 4095, uint64(i%4))
+		p := plan(b, 20, kahe.Classical128)
+		public := kahe.NewPublic(p, [32]byte{3})
+		sum := kahe.NewSum(p)
+		keys := make([]uint64, p.KeySize())
+		for i := range 100 {
+			secret, err := kahe.NewSecret(p, rand.Reader)
+			if err != nil {
+				b.Fatal(err)
+			}
+			body, err := p.Encrypt(nil, randomValues(4095, uint64(i%4)), public, secret, rand.Reader)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := sum.Add(body); err != nil {
+				b.Fatal(err)
+			}
+			for x, v := range secret {
+				keys[x] = (keys[x] + v) % p.Preset().Primes[x/p.Preset().N]
+			}
 		}
-		sum, keys := run(b, p, public, vectors, src)
 		for b.Loop() {
 			if _, _, err := sum.Open(public, keys, 100); err != nil {
 				b.Fatal(err)

@@ -177,3 +177,12 @@ func TestWrongKeyDoesNotOpen(t *testing.T) {
 		}
 	}
 }
+
+func randomValues(d, max int, seed uint64) []int32 {
+	rng := rand.New(source(seed))
+	v := make([]int32, d)
+	for i := range v {
+		v[i] = int32(rng.IntN(2*max+1) - max)
+	}
+	return v
+}

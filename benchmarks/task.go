@@ -43,6 +43,7 @@ func NewTask(model string, batch, count, workers int) (*Task, error) {
 	if err != nil {
 		return nil, err
 	}
+	opt.SetWorkers(workers)
 	t := &Task{Net: n, Opt: opt, X: make([]float32, count*a.Input.Size()), Labels: make([]int32, count), LR: 1e-3}
 	r := rand.New(rand.NewPCG(1, 1))
 	for i := range t.X {

@@ -18,7 +18,8 @@ type Optimizer struct {
 
 	path    *kernel.Path
 	scalars [6]float32 // arguments of the kernel of Adam,
-	rule    [2]float32 // and of SGD with momentum
+	rate    [2]float32 // and of SGD with momentum
+	workers
 }
 
 // New returns an optimiser for size parameters in its initial state.
@@ -105,8 +106,8 @@ func (o *Optimizer) sgd(weights, grads []float32, lr float32) {
 		}
 	default:
 		if o.path.SIMD() {
-			o.rule = [2]float32{momentum, lr}
-			o.path.Momentum(weights, grads, m, &o.rule)
+			o.rate = [2]float32{momentum, lr}
+			o.each(weights, grads, momentumRule)
 			return
 		}
 		m = m[:len(weights)]
@@ -134,7 +135,7 @@ func (o *Optimizer) adam(weights, grads []float32, lr float64) {
 	beta2, epsilon := float32(c.Beta2), float32(c.Epsilon)
 	if o.path.SIMD() {
 		o.scalars = [6]float32{fresh1, beta2, fresh2, rate, scale, epsilon}
-		o.path.Adam(weights, grads, o.m, o.v, &o.scalars)
+		o.each(weights, grads, adamRule)
 		return
 	}
 	grads, m, v := grads[:len(weights)], o.m[:len(weights)], o.v[:len(weights)]

@@ -63,12 +63,16 @@ func TestDerive(t *testing.T) {
 	if got.ShareVariance != 22_984_175 || math.Abs(got.Sensitivity-16563.2) > 0.05 || math.Round(got.Sigma) != 11743 {
 		t.Errorf("share variance %d, sensitivity %.1f, sigma %.1f: not those of docs/privacy.md", got.ShareVariance, got.Sensitivity, got.Sigma)
 	}
-	// The figures of the design: N = 2048 and n = 10 leave 21 bits.
-	if got.Width != 21 {
-		t.Errorf("width %d, want 21", got.Width)
+	if c := float64(got.Clamp(6000)) / 16384; got.Width != 20 || c < 2.3 || c > 2.4 {
+		t.Errorf("width %d, an owner of a tenth has a clamp of %.2f C: not those of docs/privacy.md", got.Width, c)
 	}
-	if c := float64(got.Clamp(6000)) / 16384; c < 4.8 || c > 6.4 {
-		t.Errorf("an owner of a tenth has a clamp of %.2f C, want 4.8 to 6.4", c)
+	// Twice the batch and the noise take one bit more.
+	larger, err := changed(examples(), func(c *Contract) { c.SamplingRate, c.Noise = 2*c.SamplingRate, 1.406 }).Derive()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := float64(larger.Clamp(6000)) / 16384; larger.Width != 21 || c < 4.7 || c > 4.9 {
+		t.Errorf("width %d, clamp %.2f C, want 21 and 4.8", larger.Width, c)
 	}
 }
 

@@ -17,7 +17,7 @@ const (
 	// clampSpread is how many standard deviations of a rotated coordinate an owner's clamp
 	// leaves at least, even if all the gradients of its planned batch agree (dp-sgd), and updateSpread those of an
 	// update that sits in one block.
-	clampSpread  = 4
+	clampSpread  = 3.5
 	updateSpread = 6
 	// CapMiss bounds the probability that a Poisson batch is cut in one round at one owner.
 	CapMiss = 1e-12

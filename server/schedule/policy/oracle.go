@@ -46,7 +46,7 @@ func (p Oracle) Plan(r Round) ([]Assignment, error) {
 			}
 		}
 	}
-	return (&Price{}).joint(&r, best)
+	return new(Price).joint(&r, best)
 }
 
 // cheapest returns the cohort with the least C - lambda x, ascending by client.

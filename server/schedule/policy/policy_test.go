@@ -134,7 +134,7 @@ func reason(p Policy) string {
 
 func TestLanesAreRefusedWithTheReason(t *testing.T) {
 	want := map[string]string{ // lanes allowed: none, A, B, distributed
-		"price": "yyyy", "price-carbon": "yyyy", "random-full": "yyyy", "random-best": "yyyy",
+		"price": "yyyy", "price-carbon": "yyyy", "price-uniform": "yyyy", "random-full": "yyyy", "random-best": "yyyy",
 		"fedcs": "yynn", "olar": "yynn", "ecolearn": "yynn", "oracle": "yynn",
 		"oort": "ynnn", "eafl": "ynnn", "autofl": "ynnn", "fedzero": "ynnn", "cafe": "ynnn",
 	}
@@ -278,7 +278,7 @@ func TestOursIsTheLeastForItsCohort(t *testing.T) {
 			}
 			return joules
 		}
-		ours := spend("price")
+		ours := spend("price-uniform")
 		for _, name := range []string{"random-full", "random-best", "olar"} {
 			if e := spend(name); e < ours*(1-1e-12) {
 				t.Errorf("seed %d: %s spends %v J, ours %v", seed, name, e, ours)
@@ -286,6 +286,56 @@ func TestOursIsTheLeastForItsCohort(t *testing.T) {
 		}
 		if e := spend("oracle"); e > ours*(1+1e-12) {
 			t.Errorf("seed %d: the oracle spends %v J, ours %v", seed, e, ours)
+		}
+	}
+}
+
+// Leaning towards cheap clients stays as fair as promised once a client has been due
+// three times, leaves nobody out, and pays.
+func TestLeanIsFair(t *testing.T) {
+	for _, k := range []struct{ clients, cohort, rounds int }{{200, 20, 100}, {60, 10, 30}, {400, 40, 300}, {50, 40, 40}} {
+		joules := map[string]float64{}
+		jain := map[string][]float64{}
+		for _, name := range []string{"price-uniform", "price"} {
+			p, err := New(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := Round{Lane: LaneA, Cohort: k.cohort, Tasks: int64(16 * k.cohort), Clients: fleet(t, k.clients, 4), Rand: rand.New(rand.NewPCG(3, 3))}
+			for i := range r.Clients {
+				r.Clients[i].History = History{}
+			}
+			for r.Index = 1; r.Index <= k.rounds; r.Index++ {
+				plan, err := p.Plan(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				e, _ := energy(t, r, plan)
+				joules[name] += e
+				for _, a := range plan {
+					r.Clients[a.Client].History.Rounds++
+				}
+				counts := make([]float64, k.clients) // Measure sorts it
+				for i, c := range r.Clients {
+					counts[i] = float64(c.History.Rounds)
+				}
+				jain[name] = append(jain[name], schedule.Measure(counts).Jain)
+				if r.Index == k.rounds && float64(k.rounds*k.cohort) >= 8*float64(k.clients) && slices.Min(counts) == 0 {
+					t.Errorf("%+v: with %s a client never took part", k, name)
+				}
+			}
+		}
+		for round := range jain["price"] {
+			due := float64((round+1)*k.cohort) / float64(k.clients)
+			if ours, random := jain["price"][round], jain["price-uniform"][round]; due >= 3 && ours < 0.95*random {
+				t.Errorf("%+v, round %d: Jain %.3f, uniform %.3f", k, round+1, ours, random)
+				break
+			}
+		}
+		t.Logf("%+v: energy %.2f of a uniform cohort's, Jain %.3f beside %.3f", k, joules["price"]/joules["price-uniform"],
+			jain["price"][k.rounds-1], jain["price-uniform"][k.rounds-1])
+		if joules["price"] >= joules["price-uniform"] {
+			t.Errorf("%+v: leaning spends %v J, a uniform cohort %v", k, joules["price"], joules["price-uniform"])
 		}
 	}
 }

@@ -5,28 +5,34 @@ import (
 	"github.com/sotto-fl/sotto/server/schedule"
 )
 
-// Price is ours. The cohort is uniform. Its work and modes are the least-energy
-// allocation of exactly Round.Tasks in lane A and without privacy; in lane B each
-// client answers the posted price from its own curve and past; under distributed
-// DP-SGD it chooses the mode.
+// Price is ours. Under privacy none and in lane A the cohort leans towards cheap
+// clients as far as fairness allows (see lean), or is uniform, and its work and modes
+// are the least-energy allocation of exactly Round.Tasks. In lane B each client answers
+// the posted price from its own curve and past. Under distributed DP-SGD it chooses
+// the mode.
 //
 // Carbon weighs each client's joules with the intensity where it is. That, like
 // Theta, minimises a weighted total, and the report says so.
 type Price struct {
-	Carbon bool
-	Theta  float64 // joules a task of fairness for each task that a client is owed
-	Gain   float64 // of the price's adjustment; 0: schedule.DefaultGain
+	Uniform bool // draw the cohort uniformly in every lane
+	Carbon  bool
+	Theta   float64 // joules a task of fairness for each task that a client is owed
+	Gain    float64 // of the price's adjustment; 0: schedule.DefaultGain
 
 	posted costcurve.Price
 	want   float64
 }
 
-// Name returns "price" or "price-carbon".
+// Name returns "price", "price-uniform", "price-carbon" or "price-uniform-carbon".
 func (p *Price) Name() string {
-	if p.Carbon {
-		return "price-carbon"
+	name := "price"
+	if p.Uniform {
+		name += "-uniform"
 	}
-	return "price"
+	if p.Carbon {
+		name += "-carbon"
+	}
+	return name
 }
 
 // Lanes lists all lanes.
@@ -69,6 +75,12 @@ func (p *Price) Plan(r Round) ([]Assignment, error) {
 		}
 		return orders, nil
 	}
+	if !p.Uniform {
+		var err error
+		if who, err = p.lean(&r); err != nil {
+			return nil, err
+		}
+	}
 	return p.joint(&r, who)
 }
 
@@ -89,9 +101,24 @@ func (p *Price) Answer(c *Candidate) (costcurve.Order, error) {
 // leastIntensity keeps work from being free where the grid claims to be.
 const leastIntensity = 1
 
+// joint returns the least-energy orders of a cohort.
 func (p *Price) joint(r *Round, who []int) ([]Assignment, error) {
-	clients := make([]schedule.Client, len(who))
-	var least, most int64
+	clients, fewest, most := p.problem(r, who)
+	a, err := schedule.SolveConvex(clients, min(max(r.Tasks, fewest), most))
+	if err != nil {
+		return nil, err
+	}
+	orders := make([]Assignment, len(who))
+	for k, i := range who {
+		orders[k] = Assignment{i, r.Clients[i].Curve.Order(a.Tasks[k])}
+	}
+	return orders, nil
+}
+
+// problem returns the clients with their energies weighted, and the least and the most
+// that they can do together.
+func (p *Price) problem(r *Round, who []int) (clients []schedule.Client, fewest, most int64) {
+	clients = make([]schedule.Client, len(who))
 	for k, i := range who {
 		c := &r.Clients[i]
 		curve := c.Curve
@@ -102,18 +129,10 @@ func (p *Price) joint(r *Round, who []int) ([]Assignment, error) {
 			curve = discount(curve, p.Theta*float64(c.History.Queue))
 		}
 		clients[k] = schedule.Client{Curve: curve, Min: c.Min, Max: c.Max}
-		least += c.Min
+		fewest += c.Min
 		most += c.most()
 	}
-	a, err := schedule.SolveConvex(clients, min(max(r.Tasks, least), most))
-	if err != nil {
-		return nil, err
-	}
-	orders := make([]Assignment, len(who))
-	for k, i := range who {
-		orders[k] = Assignment{i, r.Clients[i].Curve.Order(a.Tasks[k])}
-	}
-	return orders, nil
+	return clients, fewest, most
 }
 
 // discount makes every task cheaper by what fairness adds to the price, down to free.

@@ -12,6 +12,7 @@ var ErrUnknown = errors.New("unknown policy")
 var constructors = []func() Policy{
 	func() Policy { return &Price{} },
 	func() Policy { return &Price{Carbon: true} },
+	func() Policy { return &Price{Uniform: true} },
 	func() Policy { return Random{} },
 	func() Policy { return Random{BestMode: true} },
 	func() Policy { return FedCS{} },

@@ -82,6 +82,19 @@ func BenchmarkDPTrainStep(b *testing.B) {
 	})
 }
 
+// BenchmarkClippedUnits makes each example's clipped gradient by itself.
+func BenchmarkClippedUnits(b *testing.B) {
+	grid(b, func(b *testing.B, model string, batch int) {
+		t := task(b, model, batch, batch, 1)
+		for b.Loop() {
+			if _, err := t.Net.ClippedUnits(t.X, t.Labels, nil, 0.1, func(int, []float32) error { return nil }); err != nil {
+				b.Fatal(err)
+			}
+		}
+		report(b, model, batch)
+	})
+}
+
 // BenchmarkWorkers spreads a batch over goroutines.
 func BenchmarkWorkers(b *testing.B) {
 	for workers := 1; workers <= min(8, runtime.GOMAXPROCS(0)); workers *= 2 {

@@ -299,7 +299,7 @@ func TestAnySpecIsRefusedOrWorks(t *testing.T) {
 			values[i] = int32(min(p.fields.Max(), math.MaxInt32)) * int32(1-2*(i%2))
 		}
 		src := source(uint64(s.Values))
-		sum, keys := run2(t, p, NewPublic(p, [32]byte{}), [][]int32{values}, src)
+		sum, keys := run(t, p, NewPublic(p, [32]byte{}), [][]int32{values}, src)
 		got, noise, err := sum.Open(NewPublic(p, [32]byte{}), keys, 1)
 		if err != nil {
 			t.Fatalf("%v: %v, %+v", p, err, noise)

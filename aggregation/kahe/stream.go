@@ -3,13 +3,11 @@ package kahe
 import (
 	"crypto/aes"
 	"crypto/cipher"
-	"encoding/binary"
 	"fmt"
 	"io"
 )
 
-// stream is AES-256 in counter mode: the words of the key stream, eight bytes
-// each, little-endian.
+// stream is the key stream of AES-256 in counter mode.
 type stream struct {
 	ctr   cipher.Stream
 	bytes []byte
@@ -35,9 +33,7 @@ func (s *stream) next(n int) []byte {
 	return out
 }
 
-func (s *stream) word() uint64 { return binary.LittleEndian.Uint64(s.next(8)) }
-
-// wipe forgets the words last returned.
+// wipe forgets the bytes last returned.
 func (s *stream) wipe() { clear(s.bytes[:cap(s.bytes)]) }
 
 // newGenerator is a deterministic generator of secret words, keyed with 32 bytes of

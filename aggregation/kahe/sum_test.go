@@ -99,8 +99,8 @@ func TestSumIsFull(t *testing.T) {
 	p := testInsecureParams(t, primes[2048][53], Spec{Values: 10, Fields: 1, Width: 20, NoiseBits: 12, Uploads: 2})
 	src := source(1)
 	public := NewPublic(p, [32]byte{})
-	two, _ := run(t, p, public, make3(2, 10), src)
-	one, _ := run(t, p, public, make3(1, 10), src)
+	two, _ := run(t, p, public, zeroVectors(2, 10), src)
+	one, _ := run(t, p, public, zeroVectors(1, 10), src)
 	body := make([]byte, p.CiphertextSize())
 	before := digest(two)
 	if err := two.Add(body); !errors.Is(err, ErrFull) || digest(two) != before {
@@ -115,7 +115,7 @@ func TestSumIsFull(t *testing.T) {
 	}
 }
 
-func make3(n, d int) [][]int32 {
+func zeroVectors(n, d int) [][]int32 {
 	v := make([][]int32, n)
 	for i := range v {
 		v[i] = make([]int32, d)
@@ -252,7 +252,7 @@ func TestNoiseIsAsPredicted(t *testing.T) {
 	}
 	src := source(8)
 	public := NewPublic(p, [32]byte{})
-	sum, keys := run(t, p, public, make3(n, 6000), src)
+	sum, keys := run(t, p, public, zeroVectors(n, 6000), src)
 	_, noise, err := sum.Open(public, keys, n)
 	if err != nil {
 		t.Fatal(err)

@@ -139,3 +139,40 @@ func TestProductRefuses(t *testing.T) {
 		}
 	})
 }
+
+// FuzzProduct checks one element of products of any shape and stride, and that
+// nothing outside of C is written.
+func FuzzProduct(f *testing.F) {
+	f.Add(uint64(1), uint8(7), uint8(5), uint8(33), uint8(2), uint8(9), uint8(1), uint8(3))
+	f.Add(uint64(2), uint8(1), uint8(14), uint8(16), uint8(8), uint8(8), uint8(2), uint8(0))
+	f.Fuzz(func(t *testing.T, draw uint64, reps, rows, cols, segs, depth, arow, adepth uint8) {
+		r := rand.New(rand.NewPCG(draw, 1))
+		p := Product{
+			Reps: 1 + int(reps)%4, Rows: 1 + int(rows)%40, Cols: 1 + int(cols)%150, Segs: 1 + int(segs)%5, Depth: 1 + int(depth)%60,
+			ARow: int(arow), ADepth: int(adepth), ASeg: r.IntN(50), ARep: r.IntN(50), BSeg: r.IntN(50),
+		}
+		p.BDepth, p.CRow = p.Cols, p.Cols
+		p.CRep = p.Rows * p.CRow
+		a := random(r, span([2]int{p.Reps, p.ARep}, [2]int{p.Rows, p.ARow}, [2]int{p.Segs, p.ASeg}, [2]int{p.Depth, p.ADepth}))
+		b := random(r, span([2]int{p.Segs, p.BSeg}, [2]int{p.Depth, p.BDepth}, [2]int{p.Cols, 1}))
+		for _, path := range available {
+			if !path.SIMD() {
+				continue
+			}
+			c := make([]float32, p.Reps*p.CRep+2)
+			c[0], c[len(c)-1] = 7, 7
+			p.Run(path, a, b, c[1:len(c)-1], nil)
+			i, j, rep := r.IntN(p.Rows), r.IntN(p.Cols), r.IntN(p.Reps)
+			var want, size float64
+			for s := range p.Segs {
+				for k := range p.Depth {
+					v := float64(a[rep*p.ARep+i*p.ARow+s*p.ASeg+k*p.ADepth]) * float64(b[s*p.BSeg+k*p.BDepth+j])
+					want, size = want+v, size+math.Abs(v)
+				}
+			}
+			if got := float64(c[1+rep*p.CRep+i*p.CRow+j]); math.Abs(got-want) > 1e-6*(1+size) || c[0] != 7 || c[len(c)-1] != 7 {
+				t.Fatalf("%s %+v: C[%d][%d][%d] is %v, want %v", path.name, p, rep, i, j, got, want)
+			}
+		}
+	})
+}

@@ -1,7 +1,6 @@
 package nn
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -301,37 +300,6 @@ func testNoAllocationAfterNew(t *testing.T) {
 		}); allocs != 0 {
 			t.Errorf("%s: %v allocations a step, want 0", a.Name, allocs)
 		}
-	}
-}
-
-func BenchmarkTrainStep(b *testing.B) {
-	for _, c := range []struct {
-		name  string
-		batch int
-	}{{"mnist-cnn", 32}, {"cifar-cnn", 64}, {"dp-cnn", 64}} {
-		b.Run(fmt.Sprintf("%s/batch=%d", c.name, c.batch), func(b *testing.B) {
-			a, _ := Named(c.name)
-			m, _ := a.Init(1)
-			n, err := New(a, c.batch)
-			if err != nil {
-				b.Fatal(err)
-			}
-			_ = n.Import(m.Params)
-			r := rand.New(rand.NewPCG(1, 1))
-			x := make([]float32, c.batch*a.Input.Size())
-			for i := range x {
-				x[i] = float32(r.NormFloat64())
-			}
-			labels := make([]int32, c.batch)
-			for i := range labels {
-				labels[i] = int32(r.IntN(10))
-			}
-			b.ReportAllocs()
-			for b.Loop() {
-				n.Gradient(x, labels)
-			}
-			b.ReportMetric(float64(c.batch)*float64(b.N)/b.Elapsed().Seconds(), "samples/s")
-		})
 	}
 }
 

@@ -22,7 +22,9 @@ const usage = `usage: client COMMAND [flags]
 
   check               look at the data and measure one round; sends nothing
   join INVITATION     make a key here and get a certificate for it
+  approve [PRINT]     show the committee of key holders; with its fingerprint, permit it
   run                 take part until the run is finished
+  keyholder           hold keys for the committee until the run is finished
   version             print the version
 
   -dir DIR            the client's folder (default sotto-client)
@@ -38,7 +40,7 @@ example: client check -data images && client join -data images sotto-invite-... 
 `
 
 var commands = map[string]func(ctx context.Context, args []string, stdout, stderr io.Writer) error{
-	"check": check, "join": join, "run": take,
+	"check": check, "join": join, "approve": approve, "run": take, "keyholder": hold,
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -70,7 +72,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	default:
 		command, ok := commands[name]
 		if !ok {
-			return config.WithHint(config.Usagef("unknown command %q", name), "commands are check, join, run and version; see client help")
+			return config.WithHint(config.Usagef("unknown command %q", name), "commands are check, join, approve, run, keyholder and version; see client help")
 		}
 		return command(ctx, args[1:], stdout, stderr)
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/sotto-fl/sotto/client/rpc"
 	"github.com/sotto-fl/sotto/internal/config"
 	"github.com/sotto-fl/sotto/internal/seed"
+	"github.com/sotto-fl/sotto/internal/statement"
 	"github.com/sotto-fl/sotto/model/dataset"
 	"github.com/sotto-fl/sotto/model/train"
 )
@@ -71,8 +72,25 @@ func join(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	if err := writeConfig(*dir, path); err != nil {
 		return err
 	}
+	if err := register(ctx, *dir); err != nil {
+		return explain(err, inv.Address)
+	}
 	_, err = fmt.Fprintf(stdout, "joined %s as %s, certificate until %s\nnext: client run -dir %s\n", id.Address, id.Name, id.NotAfter().Format(time.DateOnly), *dir)
 	return err
+}
+
+// register makes the member's signing key and hands its public half to the server.
+func register(ctx context.Context, dir string) error {
+	key, err := signingKey(dir)
+	if err != nil {
+		return err
+	}
+	client, err := rpc.Dial(dir)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return client.Register(ctx, statement.PublicKey(key))
 }
 
 // writeConfig writes client.yaml whole or not at all.
@@ -159,7 +177,15 @@ func take(ctx context.Context, args []string, _, stderr io.Writer) error {
 	}
 	defer client.Close()
 	log.Info().Str("name", client.Name()).Int("examples", n).Msg("taking part")
-	p := participant.New(client.Name(), client, &data{dir: c.Data, name: client.Name(), log: log}, &trainer{}, nil)
+	seal, err := sealer(dir, client.Name())
+	if err != nil {
+		return err
+	}
+	secrets, err := noiseSecret(dir)
+	if err != nil {
+		return err
+	}
+	p := participant.New(client.Name(), client, &data{dir: c.Data, name: client.Name(), log: log}, &trainer{}, seal, secrets)
 	err = p.Run(ctx, participant.Info{Examples: n})
 	switch {
 	case err == nil:

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sotto-fl/sotto/internal/config"
 	"github.com/sotto-fl/sotto/internal/term"
+	"github.com/sotto-fl/sotto/server/committee"
 	"github.com/sotto-fl/sotto/server/identity"
 )
 
@@ -177,6 +178,14 @@ func revoke(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	}
 	defer a.Close()
 	if err := a.Revoke(ctx, name); err != nil {
+		return err
+	}
+	book, err := committee.Open(ctx, *dir)
+	if err != nil {
+		return err
+	}
+	defer book.Close()
+	if err := book.Forget(ctx, name); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(stdout, "%s is revoked\n", name)

@@ -23,6 +23,7 @@ const usage = `usage: server COMMAND [flags]
   init                make a certificate authority and a configuration with every
                       choice written out
   invite NAME         print a one-time invitation for a client
+  committee           draft the record of key holders, or show who has signed it
   revoke NAME         refuse a client's certificates from now on
   members             list the clients that joined
   serve               run the rounds; continues where it was stopped
@@ -34,6 +35,10 @@ const usage = `usage: server COMMAND [flags]
 flags of init:    -address HOST:PORT   where clients reach the server (default localhost:7443)
                   -KEY VALUE           any key of the configuration, e.g. -run.rounds.count 40
 flags of invite:  -ttl D               how long it can be used (default 72h)
+flags of committee: -holders A,B,..    members that hold keys; without it, show the record
+                  -threshold T         how many must answer (default 3 of 4, 5 of 7)
+                  -corrupt C           how many may be corrupt (default the most that T allows)
+                  -roster open         admit clients that no member vouches for
 flags of serve:   -check               check the configuration, print it, and stop
                   -KEY VALUE           any key of the configuration
 
@@ -41,7 +46,7 @@ example: server init && server invite north && server serve
 `
 
 var commands = map[string]func(ctx context.Context, args []string, stdout, stderr io.Writer) error{
-	"init": initServer, "invite": invite, "revoke": revoke, "members": members, "serve": serve, "status": status,
+	"init": initServer, "invite": invite, "committee": draft, "revoke": revoke, "members": members, "serve": serve, "status": status,
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -73,7 +78,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	default:
 		command, ok := commands[name]
 		if !ok {
-			return config.WithHint(config.Usagef("unknown command %q", name), "commands are init, invite, revoke, members, serve, status and version; see server help")
+			return config.WithHint(config.Usagef("unknown command %q", name), "commands are init, invite, committee, revoke, members, serve, status and version; see server help")
 		}
 		return command(ctx, args[1:], stdout, stderr)
 	}

@@ -14,10 +14,12 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sotto-fl/sotto/aggregation/keyshare"
 	"github.com/sotto-fl/sotto/internal/config"
 	"github.com/sotto-fl/sotto/model/checkpoint"
 	"github.com/sotto-fl/sotto/model/dataset"
 	"github.com/sotto-fl/sotto/model/train"
+	"github.com/sotto-fl/sotto/server/committee"
 	"github.com/sotto-fl/sotto/server/coordinator"
 	"github.com/sotto-fl/sotto/server/identity"
 	"github.com/sotto-fl/sotto/server/rpc"
@@ -72,11 +74,24 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer authority.Close()
-	co, kept, err := open(ctx, dir, c)
+	book, err := committee.Open(ctx, dir)
 	if err != nil {
 		return diskFull(err, dir)
 	}
-	defer kept.Close()
+	defer book.Close()
+	parts, err := open(ctx, dir, c)
+	if err != nil {
+		return diskFull(err, dir)
+	}
+	defer parts.store.Close()
+	run := &late{}
+	if c.Run.Encryption == "none" {
+		co, err := parts.coordinator(ctx, c, nil)
+		if err != nil {
+			return diskFull(err, dir)
+		}
+		run.c.Store(co)
+	}
 	l, err := net.Listen("tcp", c.Listen)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return config.WithHint(fmt.Errorf("listen on %s: the port is in use", c.Listen), "stop the other program, or choose another port: listen in "+filepath.Join(dir, configFile)+", or -listen HOST:PORT")
@@ -84,18 +99,34 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return config.WithHint(fmt.Errorf("listen on %s: %w", c.Listen, err), "choose an address of this machine: listen in "+filepath.Join(dir, configFile)+", or -listen HOST:PORT")
 	}
-	done, total := co.Progress()
-	log.Info().Str("address", l.Addr().String()).Str("run", c.Run.Name).Int("rounds_done", done).Int("rounds", total).Msg("serving")
+	log.Info().Str("address", l.Addr().String()).Str("run", c.Run.Name).Int("rounds", c.Run.Rounds.Count).Str("encryption", c.Run.Encryption).Str("privacy", c.Run.Privacy).Msg("serving")
 
-	srv := rpc.New(authority, rpc.OfCoordinator(co), rpc.Config{Receivers: c.Receivers}, log)
+	srv := rpc.New(authority, run, rpc.Config{Receivers: c.Receivers, Committee: book, Holders: run}, log)
 	told := ctx // the operator's own stop, as opposed to the end of the run
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return srv.Serve(l) })
 	g.Go(func() error {
-		err := co.Run(ctx)
-		if err == nil {
-			log.Info().Str("checkpoint", kept.Checkpoint(co.Snapshot().Round)).Msg("run finished")
-		}
+		err := func() error {
+			if run.c.Load() == nil {
+				record, err := await(ctx, book)
+				if err != nil {
+					return err
+				}
+				co, err := parts.coordinator(ctx, c, record)
+				if err != nil {
+					return err
+				}
+				run.c.Store(co)
+			}
+			co := run.c.Load()
+			done, total := co.Progress()
+			log.Info().Int("rounds_done", done).Int("rounds", total).Msg("run opened")
+			if err := co.Run(ctx); err != nil {
+				return err
+			}
+			log.Info().Str("checkpoint", parts.store.Checkpoint(co.Snapshot().Round)).Msg("run finished")
+			return nil
+		}()
 		// Clients that still hold a stream learn of the end from it; those that
 		// were away find the server for a little longer.
 		linger := time.Duration(0)
@@ -126,34 +157,44 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// open makes the coordinator over the run stored in dir.
-func open(ctx context.Context, dir string, c Config) (*coordinator.Coordinator, *store.Store, error) {
+// parts are what a coordinator is made of, checked before anyone can connect.
+type parts struct {
+	dir     string
+	options coordinator.Options
+	store   *store.Store
+}
+
+// open opens what is stored in dir and what the configuration names.
+func open(ctx context.Context, dir string, c Config) (*parts, error) {
 	layout, err := c.Run.Task.Architecture.Layout()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	var o coordinator.Options
+	p := &parts{dir: dir}
 	if c.TestSet != "" {
-		if o.Evaluator, err = newEvaluator(c.TestSet, c.Run.Task); err != nil {
-			return nil, nil, err
+		if p.options.Evaluator, err = newEvaluator(c.TestSet, c.Run.Task); err != nil {
+			return nil, err
 		}
 	}
 	if c.Initial != "" {
 		m, _, err := checkpoint.ReadFile(c.Initial, layout)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		o.Initial = m.Params
+		p.options.Initial = m.Params
 	}
-	s, err := store.Open(ctx, filepath.Join(dir, "run"), layout)
-	if err != nil {
-		return nil, nil, err
+	p.store, err = store.Open(ctx, filepath.Join(dir, "run"), layout)
+	return p, err
+}
+
+// coordinator makes the coordinator; record is nil without encryption.
+func (p *parts) coordinator(ctx context.Context, c Config, record *keyshare.SignedRecord) (*coordinator.Coordinator, error) {
+	o := p.options
+	if record != nil {
+		o.Committee = &coordinator.Committee{Record: *record}
+		o.Spool = func() (coordinator.Spool, error) { return coordinator.NewFileSpool(filepath.Join(p.dir, "run")) }
 	}
-	co, err := coordinator.New(ctx, c.Run, s, o)
-	if err != nil {
-		return nil, nil, errors.Join(err, s.Close())
-	}
-	return co, s, nil
+	return coordinator.New(ctx, c.Run, p.store, o)
 }
 
 // evaluator measures the model on the server's public test set.

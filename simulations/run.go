@@ -39,7 +39,7 @@ func runScenario(ctx context.Context, args []string, stdout, stderr io.Writer) e
 	if err != nil {
 		return err
 	}
-	show := &progress{bar: newProgress(stderr), out: w, rounds: s.Run.Rounds.Count, stop: func(error) {}}
+	show := &progress{bar: newProgress(stderr), out: w, rounds: s.Run.Rounds.Count, every: s.Run.Rounds.Evaluate, stop: func(error) {}}
 	running, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	show.stop = stop
@@ -156,6 +156,7 @@ type progress struct {
 	bar    *term.Progress
 	out    *results.Writer
 	rounds int
+	every  int // rounds between two measurements
 	stop   func(error)
 }
 
@@ -185,15 +186,24 @@ func (p *progress) RoundFinished(r coordinator.Record) {
 	if r.Train != nil {
 		row.TrainLoss = r.Train.Loss
 	}
-	p.bar.Line(fmt.Sprintf("round %2d  %s", r.Round, line(row, r)))
+	if r.Test != nil || p.every <= 1 {
+		p.bar.Line(fmt.Sprintf("round %2d  %s", r.Round, line(row, r)))
+	}
 	if err := p.out.AddRound(row); err != nil {
 		p.stop(err)
 	}
 }
 
+// line is a round in one line; what was not measured is left out.
 func line(row results.Row, r coordinator.Record) string {
-	s := fmt.Sprintf("accuracy %6.2f %%  loss %.4f  train loss %.4f  reports %d/%d  up %.2f MB  %.1f s",
-		100*row.Accuracy, row.Loss, row.TrainLoss, r.Accepted, r.Cohort, float64(r.BytesUp)/1e6, r.Seconds)
+	s := ""
+	if r.Test != nil {
+		s += fmt.Sprintf("accuracy %6.2f %%  loss %.4f  ", 100*row.Accuracy, row.Loss)
+	}
+	if r.Train != nil {
+		s += fmt.Sprintf("train loss %.4f  ", row.TrainLoss)
+	}
+	s += fmt.Sprintf("reports %d/%d  up %.2f MB  %.1f s", r.Accepted, r.Cohort, float64(r.BytesUp)/1e6, r.Seconds)
 	if r.Clamped > 0 {
 		s += fmt.Sprintf("  %d values clamped: raise update.range", r.Clamped)
 	}

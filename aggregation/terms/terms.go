@@ -43,7 +43,12 @@ func (t Terms) Validate() error {
 	if t.Run == "" {
 		bad("run: must not be empty")
 	}
-	if err := t.Codec.Validate(); err != nil {
+	if len(t.Privacy) > 0 {
+		// The privacy contract says what the integers are, and how wide.
+		if t.Codec != (aggregation.Codec{}) {
+			bad("codec: a privacy contract has a codec of its own, want none")
+		}
+	} else if err := t.Codec.Validate(); err != nil {
 		bad("codec: %w", err)
 	} else if need := t.Codec.SumBits(t.Encryption.Uploads); need > t.Encryption.Width {
 		bad("encryption: a sum of %d values of %d bits needs %d bits, its fields have %d", t.Encryption.Uploads, t.Codec.Bits, need, t.Encryption.Width)

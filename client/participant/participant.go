@@ -45,6 +45,8 @@ type Participant struct {
 	data     Data
 	trainers Trainers
 	sealer   *Sealer
+	secrets  *Secrets
+	private  *openedContract
 	backoff  *rand.Rand
 
 	taskHash   [32]byte
@@ -57,10 +59,10 @@ type Participant struct {
 // New makes a participant. name is the name in its certificate; examples are
 // counted by the caller and declared with every check-in. Without a sealer the
 // participant takes part only in runs that do not encrypt updates; with one, only in
-// runs that do.
-func New(name string, server Server, data Data, trainers Trainers, sealer *Sealer) *Participant {
+// runs that do. Without secrets it takes part in no run with a privacy contract.
+func New(name string, server Server, data Data, trainers Trainers, sealer *Sealer, secrets *Secrets) *Participant {
 	return &Participant{
-		name: name, server: server, data: data, trainers: trainers, sealer: sealer,
+		name: name, server: server, data: data, trainers: trainers, sealer: sealer, secrets: secrets,
 		backoff: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
 }
@@ -132,7 +134,16 @@ func (p *Participant) Work(ctx context.Context, o Order) error {
 	if len(global) != p.layout.Size() || m.SHA256() != o.Model {
 		return fmt.Errorf("the model of round %d is not the one announced (%x): the transfer was damaged or the server is inconsistent", o.Round, o.Model[:4])
 	}
-	values, err := p.update(ctx, o, global)
+	contract, err := p.openPrivacy(o, sealing)
+	if err != nil {
+		return err
+	}
+	var values []int32
+	if contract != nil {
+		values, err = p.step(ctx, o, sealing, contract, global)
+	} else {
+		values, err = p.update(ctx, o, global)
+	}
 	if err != nil {
 		return err
 	}
@@ -148,8 +159,11 @@ func (p *Participant) Work(ctx context.Context, o Order) error {
 
 // prepare checks the order and opens the data when the task is new.
 func (p *Participant) prepare(o Order) error {
-	if err := o.Codec.Validate(); err != nil {
-		return fmt.Errorf("order of round %d: %w: %w", o.Round, ErrRefused, err)
+	// Under a privacy contract the contract says what the integers are.
+	if o.Sealing == nil || o.Codec != (aggregation.Codec{}) {
+		if err := o.Codec.Validate(); err != nil {
+			return fmt.Errorf("order of round %d: %w: %w", o.Round, ErrRefused, err)
+		}
 	}
 	if !(o.Weight > 0 && o.Weight <= 1) || !(o.Epochs > 0) || !(o.LR > 0) {
 		return fmt.Errorf("order of round %d has weight %g, epochs %g, learning rate %g, want all above 0 and weight at most 1: %w", o.Round, o.Weight, o.Epochs, o.LR, ErrRefused)

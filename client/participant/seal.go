@@ -88,6 +88,9 @@ func (p *Participant) checkSealing(o Order) (*sealed, error) {
 	if s.terms.Run != o.Run || s.terms.Codec != o.Codec || s.terms.Encryption.Preset != s.record.Preset {
 		return refuse(errors.New("order, terms and committee record name different runs, codecs or parameters"))
 	}
+	if o.Codec == (aggregation.Codec{}) && len(s.terms.Privacy) == 0 {
+		return refuse(errors.New("the order has neither a codec nor a privacy contract"))
+	}
 	if s.ring, s.params, err = s.terms.Ring(); err != nil {
 		return refuse(err)
 	}

@@ -19,6 +19,7 @@ var (
 	ErrInvitationExpired = errors.New("the invitation has expired")
 	ErrNameTaken         = errors.New("the name is taken")
 	ErrBusy              = errors.New("the server is busy")
+	ErrNoRecord          = errors.New("the run waits for its committee of key holders")
 	ErrHalted            = errors.New("the run waits for the server's operator")
 )
 
@@ -37,6 +38,7 @@ var outcomes = map[string]error{
 	pb.ReasonNotMember:         participant.ErrRefused,
 	pb.ReasonBadRequest:        participant.ErrRefused,
 	pb.ReasonHalted:            ErrHalted,
+	pb.ReasonNoRecord:          ErrNoRecord,
 	pb.ReasonBusy:              ErrBusy,
 	pb.ReasonInvitationUnknown: ErrInvitationUnknown,
 	pb.ReasonInvitationUsed:    ErrInvitationUsed,

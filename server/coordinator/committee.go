@@ -134,6 +134,9 @@ func (c *Coordinator) AttachHolder(point int) (*HolderSession, error) {
 // Record is the committee record of the run.
 func (s *HolderSession) Record() keyshare.SignedRecord { return s.c.committee.signed }
 
+// Ring is where the keys of the run live.
+func (s *HolderSession) Ring() keyshare.Ring { return s.c.carrier.(*sealed).ring }
+
 // Run is the name of the run.
 func (s *HolderSession) Run() string { return s.c.cfg.Name }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/sotto-fl/sotto/model/nn"
 	"github.com/sotto-fl/sotto/model/optim"
 	"github.com/sotto-fl/sotto/model/train"
+	"github.com/sotto-fl/sotto/privacy"
 )
 
 // Config is one run: what clients are asked to do and how rounds go. It is the
@@ -23,7 +24,8 @@ type Config struct {
 	Seed       uint64              `yaml:"seed" json:"seed" doc:"root of the cohort draw, the initial model and the clients' shuffling"`
 	Encryption string              `yaml:"encryption" json:"encryption" doc:"how updates travel: 'threshold' encrypts them to the key holders; 'none' must be written out: the server then sees every update"`
 	Committee  CommitteeConfig     `yaml:"committee" json:"committee" doc:"the key holders, under threshold encryption"`
-	Privacy    string              `yaml:"privacy" json:"privacy" doc:"the privacy contract; 'none' must be written out: updates then carry no noise"`
+	Privacy    string              `yaml:"privacy" json:"privacy" doc:"'contract' holds the run to the section contract; 'none' must be written out: updates then carry no noise"`
+	Contract   privacy.Contract    `yaml:"contract" json:"contract" doc:"what is protected, how, and up to what budget; empty under privacy: none"`
 	Rounds     Rounds              `yaml:"rounds" json:"rounds" doc:"how many rounds, with whom, and how long each may take"`
 	Update     aggregation.Codec   `yaml:"update" json:"update" doc:"fixed-point form of one update"`
 	Weights    string              `yaml:"weights" json:"weights" doc:"'examples' weighs each client by its declared number of examples, 'uniform' equally"`
@@ -44,6 +46,7 @@ type Rounds struct {
 	Grace      time.Duration `yaml:"grace" json:"grace" doc:"how long a client that lost its connection is waited for"`
 	Gather     time.Duration `yaml:"gather" json:"gather" doc:"once min_clients are ready, how long to wait for the other connected ones"`
 	HolderTime time.Duration `yaml:"holder_time" json:"holder_time" doc:"how long key holders are waited for, for each of their three answers"`
+	Evaluate   int           `yaml:"evaluate_every" json:"evaluate_every" doc:"measure the accuracy on the test set after every so many rounds and after the last; 0 and 1 after each"`
 	MaxVoid    int           `yaml:"max_void" json:"max_void" doc:"void rounds in a row after which the run halts"`
 }
 
@@ -85,8 +88,8 @@ func (c Config) Validate() error {
 	default:
 		bad("encryption: got %q, want threshold or none", c.Encryption)
 	}
-	if c.Privacy != "none" {
-		bad("privacy: got %q, want none", c.Privacy)
+	if err := c.validatePrivacy(); err != nil {
+		bad("%w", err)
 	}
 	r := c.Rounds
 	if r.Count < 1 {

@@ -94,6 +94,17 @@ func New(ctx context.Context, cfg Config, store Store, o Options) (*Coordinator,
 		store:   store, evaluator: o.Evaluator, observer: o.Observer,
 		opt: opt, sessions: map[string]*Session{}, changed: make(chan struct{}),
 	}
+	if cfg.private() {
+		d, err := cfg.Contract.Derive()
+		if err != nil {
+			return nil, err
+		}
+		h, err := cfg.Contract.Hash()
+		if err != nil {
+			return nil, err
+		}
+		c.meaning = dpsgd{contract: cfg.Contract, derived: d, hash: h}
+	}
 	if cfg.Encryption == EncryptionThreshold {
 		if err := c.seal(o); err != nil {
 			return nil, err

@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/sotto-fl/sotto/aggregation"
 	"github.com/sotto-fl/sotto/aggregation/kahe"
 	"github.com/sotto-fl/sotto/aggregation/keyshare"
 	"github.com/sotto-fl/sotto/aggregation/terms"
@@ -56,18 +57,34 @@ func (c Config) Terms() (terms.Terms, error) {
 	if err != nil {
 		return terms.Terms{}, err
 	}
-	p, err := kahe.Plan(kahe.Requirement{
+	need := kahe.Requirement{
 		Values: layout.Size() + c.Update.MetricsLen(), Width: c.Update.SumBits(c.Committee.MaxUploads),
 		Uploads: c.Committee.MaxUploads, Security: c.Committee.Security,
-	})
+	}
+	t := terms.Terms{
+		Run: c.Name, Codec: c.Update,
+		Organisations: c.Rounds.MinReports, Cohort: c.Rounds.MinReports,
+		MinWork: c.Committee.MinWork, MinWeight: c.Committee.MinWeight,
+	}
+	if c.private() {
+		d, err := c.Contract.Derive()
+		if err != nil {
+			return terms.Terms{}, err
+		}
+		if t.Privacy, err = c.Contract.Encode(); err != nil {
+			return terms.Terms{}, err
+		}
+		t.Codec = aggregation.Codec{}
+		t.Cohort = max(t.Cohort, c.Contract.MinCohort)
+		t.MinWork = max(t.MinWork, uint64(c.Contract.MinRecords))
+		need.Values, need.Width = d.Fields, d.Width
+	}
+	p, err := kahe.Plan(need)
 	if err != nil {
 		return terms.Terms{}, fmt.Errorf("choose the encryption: %w", err)
 	}
-	return terms.Terms{
-		Run: c.Name, Encryption: p.Spec(), Codec: c.Update,
-		Organisations: c.Rounds.MinReports, Cohort: c.Rounds.MinReports,
-		MinWork: c.Committee.MinWork, MinWeight: c.Committee.MinWeight,
-	}, nil
+	t.Encryption = p.Spec()
+	return t, nil
 }
 
 // seal sets the coordinator up for threshold encryption.
@@ -113,12 +130,21 @@ func (c *Coordinator) announce(a *attempt, goal int) {
 func (c *Coordinator) sealing(a *attempt, client string) *Sealing {
 	s := &Sealing{
 		Announcement: a.announcement.Bytes(), Terms: c.terms, Record: c.committee.signed.Bytes(),
-		Work: uint64(math.Ceil(c.cfg.Task.Epochs * float64(a.examples[client]))),
+		Work: c.work(a.examples[client]),
 	}
 	for i := range a.keys {
 		s.Keys = append(s.Keys, a.keys[i].Bytes())
 	}
 	return s
+}
+
+// work is the number of training records that a client of so many is asked to
+// process: under a contract, all that it may draw its batch from.
+func (c *Coordinator) work(examples int) uint64 {
+	if c.cfg.private() {
+		return uint64(examples)
+	}
+	return uint64(math.Ceil(c.cfg.Task.Epochs * float64(examples)))
 }
 
 func (c *Coordinator) now() uint64 { return uint64(time.Now().Unix()) }

@@ -8,7 +8,7 @@ import (
 type meaning interface {
 	// read turns a sum into the mean update of the parameters and fills in what
 	// rec can tell of the round. weights are those of the clients in the sum.
-	read(values []int64, weights []float64, rec *Record) (mean []float64, err error)
+	read(round int, values []int64, weights []float64, rec *Record) (mean []float64, err error)
 }
 
 // weighted is federated averaging without a privacy contract: fixed-point updates
@@ -18,7 +18,7 @@ type weighted struct {
 	params int
 }
 
-func (w weighted) read(values []int64, weights []float64, rec *Record) ([]float64, error) {
+func (w weighted) read(_ int, values []int64, weights []float64, rec *Record) ([]float64, error) {
 	total := 0.0
 	for _, v := range weights {
 		total += v

@@ -224,7 +224,7 @@ func (c *Coordinator) finish(ctx context.Context, a *attempt, set []string, void
 	} else {
 		var err error
 		next.Round, next.Attempt, next.Params, next.Optimizer = a.round, 0, params, c.opt.State()
-		if c.evaluator != nil {
+		if every := max(c.cfg.Rounds.Evaluate, 1); c.evaluator != nil && (a.round%every == 0 || a.round == c.cfg.Rounds.Count) {
 			if rec.Test, err = c.evaluator.Evaluate(ctx, params); err != nil {
 				return rec, fmt.Errorf("evaluate round %d: %w", a.round, err)
 			}
@@ -257,7 +257,7 @@ func (c *Coordinator) advance(ctx context.Context, a *attempt, set []string, par
 		return nil, fmt.Errorf("open the sum of round %d: %w", a.round, err)
 	}
 	rec.Objected, set = len(set)-len(left), left
-	mean, err := c.meaning.read(values, a.shares(set), rec)
+	mean, err := c.meaning.read(a.round, values, a.shares(set), rec)
 	if err != nil {
 		return nil, fmt.Errorf("read the sum of round %d: %w", a.round, err)
 	}

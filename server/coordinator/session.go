@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sotto-fl/sotto/aggregation"
 	"github.com/sotto-fl/sotto/server/round"
 )
 
@@ -103,6 +104,9 @@ func (c *Coordinator) order(a *attempt, client string, weight float64) Order {
 	}
 	if c.committee != nil {
 		o.Sealing = c.sealing(a, client)
+	}
+	if c.cfg.private() {
+		o.Codec = aggregation.Codec{}
 	}
 	return o
 }

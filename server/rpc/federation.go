@@ -83,13 +83,17 @@ func ended(err error) error {
 }
 
 func orderMessage(o coordinator.Order) *pb.Order {
-	return &pb.Order{
+	m := &pb.Order{
 		Run: o.Run, Round: uint32(o.Round), Attempt: uint32(o.Attempt),
 		Task: o.Task, TaskSha256: o.TaskHash[:], ModelSha256: o.Model[:],
 		Codec:  &pb.Codec{Bits: uint32(o.Codec.Bits), Range: o.Codec.Range},
 		Epochs: o.Epochs, LearningRate: o.LR, Weight: o.Weight,
 		Deadline: durationpb.New(o.Deadline),
 	}
+	if s := o.Sealing; s != nil {
+		m.Sealing = &pb.Sealing{Announcement: s.Announcement, Terms: s.Terms, Record: s.Record, Keys: s.Keys, Work: s.Work}
+	}
+	return m
 }
 
 func (f *federation) Model(r *pb.ModelRequest, stream grpc.ServerStreamingServer[pb.ModelResponse]) error {

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/peer"
 
 	pb "github.com/sotto-fl/sotto/proto/sotto/v1"
+	"github.com/sotto-fl/sotto/server/committee"
 	"github.com/sotto-fl/sotto/server/coordinator"
 	"github.com/sotto-fl/sotto/server/identity"
 )
@@ -37,6 +38,10 @@ type Session interface {
 type Config struct {
 	Receivers int           // reports received at once, each with one buffer of a report's size; default 8
 	Stall     time.Duration // longest wait for the next chunk of a report; default 30 s
+
+	// Committee and Holders serve key holders; both nil without encryption.
+	Committee *committee.Book
+	Holders   Holders
 }
 
 // Server serves one run. Create it with New.
@@ -78,6 +83,9 @@ func New(a *identity.Authority, run Run, c Config, log zerolog.Logger) *Server {
 	)
 	pb.RegisterEnrolmentServer(s, &enrolment{authority: a})
 	pb.RegisterFederationServer(s, &federation{run: run, guard: g, stall: c.Stall, receivers: newReceivers(c.Receivers)})
+	if c.Committee != nil {
+		pb.RegisterCommitteeServer(s, &holding{book: c.Committee, holders: c.Holders, guard: g})
+	}
 	return &Server{grpc: s}
 }
 

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "github.com/sotto-fl/sotto/proto/sotto/v1"
+	"github.com/sotto-fl/sotto/server/committee"
 	"github.com/sotto-fl/sotto/server/coordinator"
 	"github.com/sotto-fl/sotto/server/identity"
 	"github.com/sotto-fl/sotto/server/round"
@@ -53,6 +54,10 @@ var outcomes = []struct {
 	{identity.ErrInvitationUsed, codes.PermissionDenied, pb.ReasonInvitationUsed},
 	{identity.ErrInvitationExpired, codes.PermissionDenied, pb.ReasonInvitationExpired},
 	{identity.ErrNameTaken, codes.AlreadyExists, pb.ReasonNameTaken},
+	{committee.ErrNoRecord, codes.Unavailable, pb.ReasonNoRecord},
+	{committee.ErrOtherKey, codes.AlreadyExists, pb.ReasonMalformed},
+	{committee.ErrSignature, codes.InvalidArgument, pb.ReasonMalformed},
+	{coordinator.ErrNoCommittee, codes.Unavailable, pb.ReasonNoRecord},
 	{identity.ErrBadRequest, codes.InvalidArgument, pb.ReasonBadRequest},
 }
 

@@ -11,8 +11,10 @@ import (
 
 	"github.com/sotto-fl/sotto/client/participant"
 	"github.com/sotto-fl/sotto/internal/seed"
+	"github.com/sotto-fl/sotto/internal/statement"
 	"github.com/sotto-fl/sotto/model"
 	"github.com/sotto-fl/sotto/model/checkpoint"
+	"github.com/sotto-fl/sotto/privacy/noise"
 	"github.com/sotto-fl/sotto/server/coordinator"
 )
 
@@ -111,7 +113,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 					return err
 				}
 			}
-			p := participant.New(name, server, owner, pool, sealer)
+			p := participant.New(name, server, owner, pool, sealer, secrets(s.Run.Seed, name))
 			if err := p.Run(ctx, participant.Info{Examples: owner.training.Len()}); err != nil {
 				return fmt.Errorf("client %s: %w", name, err)
 			}
@@ -131,6 +133,12 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 		return r, fmt.Errorf("scenario %s: %w", s.Name, err)
 	}
 	return r, err
+}
+
+// secrets derives a simulated owner's secret from the seed, so that a scenario can
+// be repeated. It is reachable from simulations only.
+func secrets(root uint64, client string) *participant.Secrets {
+	return &participant.Secrets{Master: noise.Seed(statement.New("sotto/simulated-secret/v1").Uint(root).String(client).Hash())}
 }
 
 func clientName(i int) string { return fmt.Sprintf("client-%04d", i+1) }

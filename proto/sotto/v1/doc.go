@@ -9,7 +9,7 @@
 // both sides know the exact total before they allocate.
 package sottov1
 
-//go:generate protoc -I ../.. --go_out=../.. --go_opt=paths=source_relative --go-grpc_out=../.. --go-grpc_opt=paths=source_relative sotto/v1/enrolment.proto sotto/v1/federation.proto
+//go:generate protoc -I ../.. --go_out=../.. --go_opt=paths=source_relative --go-grpc_out=../.. --go-grpc_opt=paths=source_relative sotto/v1/enrolment.proto sotto/v1/federation.proto sotto/v1/committee.proto
 
 const (
 	// Version is the protocol version in the first message of every call.
@@ -30,6 +30,7 @@ const (
 	ReasonNotSelected       = "NOT_SELECTED"       // the client is not in the round's cohort
 	ReasonDuplicate         = "DUPLICATE"          // another report of the client was accepted
 	ReasonHalted            = "HALTED"             // the run waits for its operator
+	ReasonNoRecord          = "NO_RECORD"          // the committee is not complete yet
 	ReasonBusy              = "BUSY"               // all receive buffers are taken; google.rpc.RetryInfo says when to retry
 	ReasonVersion           = "PROTOCOL_VERSION"   // the peers speak different versions
 	ReasonNoCertificate     = "NO_CERTIFICATE"     // the call needs a client certificate

@@ -216,7 +216,9 @@ type Order struct {
 	// Public factor of this client's update, in (0, 1].
 	Weight float64 `protobuf:"fixed64,10,opt,name=weight,proto3" json:"weight,omitempty"`
 	// Time left to report, from the moment the order was sent.
-	Deadline      *durationpb.Duration `protobuf:"bytes,11,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	Deadline *durationpb.Duration `protobuf:"bytes,11,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	// Set when updates are encrypted to key holders.
+	Sealing       *Sealing `protobuf:"bytes,12,opt,name=sealing,proto3" json:"sealing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -328,6 +330,96 @@ func (x *Order) GetDeadline() *durationpb.Duration {
 	return nil
 }
 
+func (x *Order) GetSealing() *Sealing {
+	if x != nil {
+		return x.Sealing
+	}
+	return nil
+}
+
+// Sealing is what it takes to encrypt an update. All of it is public; the client
+// checks it against its own policy.
+type Sealing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Canonical bytes of the announcement.
+	Announcement []byte `protobuf:"bytes,1,opt,name=announcement,proto3" json:"announcement,omitempty"`
+	// Canonical bytes of the run's terms.
+	Terms []byte `protobuf:"bytes,2,opt,name=terms,proto3" json:"terms,omitempty"`
+	// Canonical bytes of the committee record with its members' signatures.
+	Record []byte `protobuf:"bytes,3,opt,name=record,proto3" json:"record,omitempty"`
+	// Canonical bytes of the holders' keys of the round, by point.
+	Keys [][]byte `protobuf:"bytes,4,rep,name=keys,proto3" json:"keys,omitempty"`
+	// Training records this client is asked to process.
+	Work          uint64 `protobuf:"varint,5,opt,name=work,proto3" json:"work,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Sealing) Reset() {
+	*x = Sealing{}
+	mi := &file_sotto_v1_federation_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Sealing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Sealing) ProtoMessage() {}
+
+func (x *Sealing) ProtoReflect() protoreflect.Message {
+	mi := &file_sotto_v1_federation_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Sealing.ProtoReflect.Descriptor instead.
+func (*Sealing) Descriptor() ([]byte, []int) {
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Sealing) GetAnnouncement() []byte {
+	if x != nil {
+		return x.Announcement
+	}
+	return nil
+}
+
+func (x *Sealing) GetTerms() []byte {
+	if x != nil {
+		return x.Terms
+	}
+	return nil
+}
+
+func (x *Sealing) GetRecord() []byte {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
+func (x *Sealing) GetKeys() [][]byte {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *Sealing) GetWork() uint64 {
+	if x != nil {
+		return x.Work
+	}
+	return 0
+}
+
 // Codec is the fixed-point form of an update: signed integers of `bits` bits in
 // steps of range / (2^(bits-1) - 1).
 type Codec struct {
@@ -341,7 +433,7 @@ type Codec struct {
 
 func (x *Codec) Reset() {
 	*x = Codec{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[4]
+	mi := &file_sotto_v1_federation_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -353,7 +445,7 @@ func (x *Codec) String() string {
 func (*Codec) ProtoMessage() {}
 
 func (x *Codec) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[4]
+	mi := &file_sotto_v1_federation_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -366,7 +458,7 @@ func (x *Codec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Codec.ProtoReflect.Descriptor instead.
 func (*Codec) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{4}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Codec) GetBits() uint32 {
@@ -394,7 +486,7 @@ type ModelRequest struct {
 
 func (x *ModelRequest) Reset() {
 	*x = ModelRequest{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[5]
+	mi := &file_sotto_v1_federation_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -406,7 +498,7 @@ func (x *ModelRequest) String() string {
 func (*ModelRequest) ProtoMessage() {}
 
 func (x *ModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[5]
+	mi := &file_sotto_v1_federation_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -419,7 +511,7 @@ func (x *ModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelRequest.ProtoReflect.Descriptor instead.
 func (*ModelRequest) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{5}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ModelRequest) GetProtocolVersion() uint32 {
@@ -449,7 +541,7 @@ type ModelResponse struct {
 
 func (x *ModelResponse) Reset() {
 	*x = ModelResponse{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[6]
+	mi := &file_sotto_v1_federation_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -461,7 +553,7 @@ func (x *ModelResponse) String() string {
 func (*ModelResponse) ProtoMessage() {}
 
 func (x *ModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[6]
+	mi := &file_sotto_v1_federation_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -474,7 +566,7 @@ func (x *ModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelResponse.ProtoReflect.Descriptor instead.
 func (*ModelResponse) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{6}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ModelResponse) GetMessage() isModelResponse_Message {
@@ -530,7 +622,7 @@ type ModelHeader struct {
 
 func (x *ModelHeader) Reset() {
 	*x = ModelHeader{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[7]
+	mi := &file_sotto_v1_federation_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -542,7 +634,7 @@ func (x *ModelHeader) String() string {
 func (*ModelHeader) ProtoMessage() {}
 
 func (x *ModelHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[7]
+	mi := &file_sotto_v1_federation_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -555,7 +647,7 @@ func (x *ModelHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelHeader.ProtoReflect.Descriptor instead.
 func (*ModelHeader) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{7}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ModelHeader) GetParameters() uint64 {
@@ -578,7 +670,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[8]
+	mi := &file_sotto_v1_federation_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -590,7 +682,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[8]
+	mi := &file_sotto_v1_federation_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -603,7 +695,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{8}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ReportRequest) GetMessage() isReportRequest_Message {
@@ -667,7 +759,7 @@ type ReportHeader struct {
 
 func (x *ReportHeader) Reset() {
 	*x = ReportHeader{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[9]
+	mi := &file_sotto_v1_federation_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -679,7 +771,7 @@ func (x *ReportHeader) String() string {
 func (*ReportHeader) ProtoMessage() {}
 
 func (x *ReportHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[9]
+	mi := &file_sotto_v1_federation_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -692,7 +784,7 @@ func (x *ReportHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportHeader.ProtoReflect.Descriptor instead.
 func (*ReportHeader) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{9}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ReportHeader) GetProtocolVersion() uint32 {
@@ -754,7 +846,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[10]
+	mi := &file_sotto_v1_federation_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -766,7 +858,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[10]
+	mi := &file_sotto_v1_federation_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -779,7 +871,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{10}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Receipt) GetRepeated() bool {
@@ -801,7 +893,7 @@ const file_sotto_v1_federation_proto_rawDesc = "" +
 	"\x05Hello\x12)\n" +
 	"\x10protocol_version\x18\x01 \x01(\rR\x0fprotocolVersion\x12\x1a\n" +
 	"\bexamples\x18\x02 \x01(\x04R\bexamples\"\a\n" +
-	"\x05Ready\"\xd4\x02\n" +
+	"\x05Ready\"\x81\x03\n" +
 	"\x05Order\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x14\n" +
 	"\x05round\x18\x02 \x01(\rR\x05round\x12\x18\n" +
@@ -815,7 +907,14 @@ const file_sotto_v1_federation_proto_rawDesc = "" +
 	"\rlearning_rate\x18\t \x01(\x01R\flearningRate\x12\x16\n" +
 	"\x06weight\x18\n" +
 	" \x01(\x01R\x06weight\x125\n" +
-	"\bdeadline\x18\v \x01(\v2\x19.google.protobuf.DurationR\bdeadline\"1\n" +
+	"\bdeadline\x18\v \x01(\v2\x19.google.protobuf.DurationR\bdeadline\x12+\n" +
+	"\asealing\x18\f \x01(\v2\x11.sotto.v1.SealingR\asealing\"\x83\x01\n" +
+	"\aSealing\x12\"\n" +
+	"\fannouncement\x18\x01 \x01(\fR\fannouncement\x12\x14\n" +
+	"\x05terms\x18\x02 \x01(\fR\x05terms\x12\x16\n" +
+	"\x06record\x18\x03 \x01(\fR\x06record\x12\x12\n" +
+	"\x04keys\x18\x04 \x03(\fR\x04keys\x12\x12\n" +
+	"\x04work\x18\x05 \x01(\x04R\x04work\"1\n" +
 	"\x05Codec\x12\x12\n" +
 	"\x04bits\x18\x01 \x01(\rR\x04bits\x12\x14\n" +
 	"\x05range\x18\x02 \x01(\x01R\x05range\"\\\n" +
@@ -864,39 +963,41 @@ func file_sotto_v1_federation_proto_rawDescGZIP() []byte {
 	return file_sotto_v1_federation_proto_rawDescData
 }
 
-var file_sotto_v1_federation_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_sotto_v1_federation_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_sotto_v1_federation_proto_goTypes = []any{
 	(*AttendRequest)(nil),       // 0: sotto.v1.AttendRequest
 	(*Hello)(nil),               // 1: sotto.v1.Hello
 	(*Ready)(nil),               // 2: sotto.v1.Ready
 	(*Order)(nil),               // 3: sotto.v1.Order
-	(*Codec)(nil),               // 4: sotto.v1.Codec
-	(*ModelRequest)(nil),        // 5: sotto.v1.ModelRequest
-	(*ModelResponse)(nil),       // 6: sotto.v1.ModelResponse
-	(*ModelHeader)(nil),         // 7: sotto.v1.ModelHeader
-	(*ReportRequest)(nil),       // 8: sotto.v1.ReportRequest
-	(*ReportHeader)(nil),        // 9: sotto.v1.ReportHeader
-	(*Receipt)(nil),             // 10: sotto.v1.Receipt
-	(*durationpb.Duration)(nil), // 11: google.protobuf.Duration
+	(*Sealing)(nil),             // 4: sotto.v1.Sealing
+	(*Codec)(nil),               // 5: sotto.v1.Codec
+	(*ModelRequest)(nil),        // 6: sotto.v1.ModelRequest
+	(*ModelResponse)(nil),       // 7: sotto.v1.ModelResponse
+	(*ModelHeader)(nil),         // 8: sotto.v1.ModelHeader
+	(*ReportRequest)(nil),       // 9: sotto.v1.ReportRequest
+	(*ReportHeader)(nil),        // 10: sotto.v1.ReportHeader
+	(*Receipt)(nil),             // 11: sotto.v1.Receipt
+	(*durationpb.Duration)(nil), // 12: google.protobuf.Duration
 }
 var file_sotto_v1_federation_proto_depIdxs = []int32{
 	1,  // 0: sotto.v1.AttendRequest.hello:type_name -> sotto.v1.Hello
 	2,  // 1: sotto.v1.AttendRequest.ready:type_name -> sotto.v1.Ready
-	4,  // 2: sotto.v1.Order.codec:type_name -> sotto.v1.Codec
-	11, // 3: sotto.v1.Order.deadline:type_name -> google.protobuf.Duration
-	7,  // 4: sotto.v1.ModelResponse.header:type_name -> sotto.v1.ModelHeader
-	9,  // 5: sotto.v1.ReportRequest.header:type_name -> sotto.v1.ReportHeader
-	0,  // 6: sotto.v1.Federation.Attend:input_type -> sotto.v1.AttendRequest
-	5,  // 7: sotto.v1.Federation.Model:input_type -> sotto.v1.ModelRequest
-	8,  // 8: sotto.v1.Federation.Report:input_type -> sotto.v1.ReportRequest
-	3,  // 9: sotto.v1.Federation.Attend:output_type -> sotto.v1.Order
-	6,  // 10: sotto.v1.Federation.Model:output_type -> sotto.v1.ModelResponse
-	10, // 11: sotto.v1.Federation.Report:output_type -> sotto.v1.Receipt
-	9,  // [9:12] is the sub-list for method output_type
-	6,  // [6:9] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	5,  // 2: sotto.v1.Order.codec:type_name -> sotto.v1.Codec
+	12, // 3: sotto.v1.Order.deadline:type_name -> google.protobuf.Duration
+	4,  // 4: sotto.v1.Order.sealing:type_name -> sotto.v1.Sealing
+	8,  // 5: sotto.v1.ModelResponse.header:type_name -> sotto.v1.ModelHeader
+	10, // 6: sotto.v1.ReportRequest.header:type_name -> sotto.v1.ReportHeader
+	0,  // 7: sotto.v1.Federation.Attend:input_type -> sotto.v1.AttendRequest
+	6,  // 8: sotto.v1.Federation.Model:input_type -> sotto.v1.ModelRequest
+	9,  // 9: sotto.v1.Federation.Report:input_type -> sotto.v1.ReportRequest
+	3,  // 10: sotto.v1.Federation.Attend:output_type -> sotto.v1.Order
+	7,  // 11: sotto.v1.Federation.Model:output_type -> sotto.v1.ModelResponse
+	11, // 12: sotto.v1.Federation.Report:output_type -> sotto.v1.Receipt
+	10, // [10:13] is the sub-list for method output_type
+	7,  // [7:10] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_sotto_v1_federation_proto_init() }
@@ -908,11 +1009,11 @@ func file_sotto_v1_federation_proto_init() {
 		(*AttendRequest_Hello)(nil),
 		(*AttendRequest_Ready)(nil),
 	}
-	file_sotto_v1_federation_proto_msgTypes[6].OneofWrappers = []any{
+	file_sotto_v1_federation_proto_msgTypes[7].OneofWrappers = []any{
 		(*ModelResponse_Header)(nil),
 		(*ModelResponse_Chunk)(nil),
 	}
-	file_sotto_v1_federation_proto_msgTypes[8].OneofWrappers = []any{
+	file_sotto_v1_federation_proto_msgTypes[9].OneofWrappers = []any{
 		(*ReportRequest_Header)(nil),
 		(*ReportRequest_Chunk)(nil),
 	}
@@ -922,7 +1023,7 @@ func file_sotto_v1_federation_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sotto_v1_federation_proto_rawDesc), len(file_sotto_v1_federation_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

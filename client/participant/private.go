@@ -1,0 +1,117 @@
+package participant
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sotto-fl/sotto/internal/statement"
+	"github.com/sotto-fl/sotto/model/dataset"
+	"github.com/sotto-fl/sotto/model/train"
+	"github.com/sotto-fl/sotto/privacy"
+	"github.com/sotto-fl/sotto/privacy/noise"
+	"github.com/sotto-fl/sotto/privacy/privatise"
+)
+
+// Secrets are where a data holder's coins and noise come from: one secret, of which
+// every round's is derived. So a round that is tried again, after a crash too,
+// repeats its batch and its noise exactly, and a round with another number shares
+// nothing with it. In a deployment the secret is the operating system's, kept in a
+// file of mode 0600; only simulations derive it from a seed.
+type Secrets struct{ Master noise.Seed }
+
+// private is a task under a privacy contract, opened once.
+type private struct {
+	contract privacy.Contract
+	hash     statement.Digest
+	derived  privacy.Derived
+	rotation *privatise.Rotation
+	encoder  *privatise.Encoder
+	batch    []int32
+	sum      []float64
+}
+
+// openPrivacy reads the contract of an order's terms; nil when there is none.
+func (p *Participant) openPrivacy(o Order, s *sealed) (*private, error) {
+	if s == nil || len(s.terms.Privacy) == 0 {
+		return nil, nil
+	}
+	refuse := func(err error) (*private, error) {
+		return nil, fmt.Errorf("privacy contract of run %s: %w: %w", o.Run, ErrRefused, err)
+	}
+	if p.secrets == nil {
+		return refuse(errors.New("this client has no secret to draw noise from"))
+	}
+	if p.private != nil && p.private.hash == s.announcement.Contract {
+		return p.private.task, nil
+	}
+	c, err := privacy.Decode(s.terms.Privacy)
+	if err != nil {
+		return refuse(err)
+	}
+	if c.Lane != privacy.DistributedDPSGD || c.Unit != privacy.UnitExample {
+		return refuse(fmt.Errorf("it asks for lane %s and unit %s, this client does %s for unit %s", c.Lane, c.Unit, privacy.DistributedDPSGD, privacy.UnitExample))
+	}
+	if c.Parameters != p.layout.Size() {
+		return refuse(fmt.Errorf("it is for %d parameters, the model has %d", c.Parameters, p.layout.Size()))
+	}
+	t := &private{contract: c, sum: make([]float64, c.Parameters)}
+	if t.derived, err = c.Derive(); err != nil {
+		return refuse(err)
+	}
+	if t.hash, err = c.Hash(); err != nil {
+		return refuse(err)
+	}
+	if s.terms.Encryption.Values != t.derived.Fields || s.terms.Encryption.Width < t.derived.Width {
+		return refuse(fmt.Errorf("it needs %d fields of %d bits, the encryption has %d of %d", t.derived.Fields, t.derived.Width, s.terms.Encryption.Values, s.terms.Encryption.Width))
+	}
+	share, err := t.derived.Sampler()
+	if err != nil {
+		return refuse(err)
+	}
+	t.rotation = privatise.NewRotation(c.Parameters, [32]byte{})
+	if t.encoder, err = privatise.NewEncoder(t.rotation, t.derived.Grid, share); err != nil {
+		return refuse(err)
+	}
+	p.private = &openedContract{hash: s.announcement.Contract, task: t}
+	return t, nil
+}
+
+// openedContract remembers the last contract that was opened.
+type openedContract struct {
+	hash [32]byte
+	task *private
+}
+
+// step is one owner's part of a round of distributed DP-SGD: a secret Poisson batch,
+// the sum of its clipped gradients, rotated, rounded once, and a share of the noise.
+// Coins and noise belong to the round's number among the key holders, who open one
+// sum for it: an attempt that is repeated repeats them, and nothing else does.
+func (p *Participant) step(ctx context.Context, o Order, s *sealed, t *private, global []float32) ([]int32, error) {
+	trainer, release, err := p.trainers.Borrow(ctx, p.task)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	records := p.training.Len()
+	number := int(s.announcement.Round)
+	secret := p.secrets.Master.Derive("run/"+o.Run, 0)
+	limit := privacy.BatchCap(records, t.contract.SamplingRate)
+	if t.batch, err = privatise.DrawBatch(t.batch[:0], records, t.contract.SamplingRate, limit, secret, number); err != nil {
+		return nil, err
+	}
+	if err := clipped(ctx, trainer, global, p.training, t); err != nil {
+		return nil, fmt.Errorf("gradients of round %d: %w", o.Round, err)
+	}
+	t.rotation.Reseed(privacy.RotationSeed(t.hash, o.Round))
+	values := make([]int32, t.derived.Fields)
+	rng := noise.NewDRBG(secret.Derive("share", number))
+	if err := t.encoder.Sum(values, t.sum, t.contract.Clip, t.derived.Clamp(records), rng); err != nil {
+		return nil, fmt.Errorf("encode round %d: %w", o.Round, err)
+	}
+	return values, nil
+}
+
+func clipped(ctx context.Context, trainer *train.Trainer, global []float32, data *dataset.Set, t *private) error {
+	return trainer.Clipped(ctx, global, data, t.batch, t.contract.Clip, t.sum)
+}

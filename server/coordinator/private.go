@@ -1,0 +1,88 @@
+package coordinator
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/sotto-fl/sotto/internal/config"
+	"github.com/sotto-fl/sotto/internal/statement"
+	"github.com/sotto-fl/sotto/privacy"
+	"github.com/sotto-fl/sotto/privacy/privatise"
+)
+
+// PrivacyContract is the value of privacy under which the section contract holds.
+const PrivacyContract = "contract"
+
+// private says whether the run has a privacy contract.
+func (c Config) private() bool { return c.Privacy == PrivacyContract }
+
+// validatePrivacy refuses contradictions between the contract and the rest of the
+// configuration, each with what to change.
+func (c Config) validatePrivacy() error {
+	var problems []error
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	switch c.Privacy {
+	case "none":
+		if c.Contract != (privacy.Contract{}) && c.Contract != (privacy.Contract{Unit: privacy.UnitNone}) {
+			bad("contract: there is one although privacy is none: write privacy: contract, or leave the contract out")
+		}
+		return errors.Join(problems...)
+	case PrivacyContract:
+	default:
+		return fmt.Errorf("privacy: got %q, want contract or none", c.Privacy)
+	}
+	k := c.Contract
+	if err := k.Validate(); err != nil {
+		return config.At("contract", err)
+	}
+	if k.Lane != privacy.DistributedDPSGD {
+		bad("contract.lane: got %q, this server runs %s", k.Lane, privacy.DistributedDPSGD)
+		return errors.Join(problems...)
+	}
+	if c.Encryption == "none" {
+		bad("encryption: got none, want threshold: the server would see single noise shares, and one does not protect its owner")
+	}
+	if layout, err := c.Task.Architecture.Layout(); err == nil && layout.Size() != k.Parameters {
+		bad("contract.parameters: got %d, the architecture has %d", k.Parameters, layout.Size())
+	}
+	if c.Weights != "uniform" {
+		bad("weights: got %q, want uniform: under a contract the divisor is a public constant", c.Weights)
+	}
+	if c.Rounds.Count > k.Rounds {
+		bad("rounds.count: got %d, the contract covers %d rounds", c.Rounds.Count, k.Rounds)
+	}
+	if c.Rounds.MinReports < k.MinCohort {
+		bad("rounds.min_reports: got %d, want at least contract.min_cohort (%d): fewer noise shares than are charged", c.Rounds.MinReports, k.MinCohort)
+	}
+	if n := max(c.Rounds.Cohort, c.Rounds.MinClients); n > k.MaxCohort {
+		bad("contract.max_cohort: got %d, want at least the %d clients of a round", k.MaxCohort, n)
+	}
+	if c.Schedule.Kind == "plateau" || c.EarlyStop.Patience > 0 {
+		bad("schedule, early_stopping: they look at the clients' validation losses, which a contract does not release")
+	}
+	return errors.Join(problems...)
+}
+
+// dpsgd is a round of distributed DP-SGD: the sum of the owners' clipped gradients
+// and noise shares, divided by the public constant q*n.
+type dpsgd struct {
+	contract privacy.Contract
+	derived  privacy.Derived
+	hash     statement.Digest
+}
+
+func (d dpsgd) read(round int, values []int64, _ []float64, _ *Record) ([]float64, error) {
+	rotation := privatise.NewRotation(d.contract.Parameters, privacy.RotationSeed(d.hash, round))
+	decoder, err := privatise.NewDecoder(rotation, d.derived.Grid)
+	if err != nil {
+		return nil, err
+	}
+	step := make([]float64, d.contract.Parameters)
+	if err := decoder.Decode(step, values, d.contract.Clip, d.contract.Divisor()); err != nil {
+		return nil, err
+	}
+	for i := range step {
+		step[i] = -step[i] // the server optimiser adds; a gradient is walked down
+	}
+	return step, nil
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -172,4 +173,32 @@ func randomValues(d, max int, seed uint64) []int32 {
 		v[i] = int32(rng.IntN(2*max+1) - max)
 	}
 	return v
+}
+
+// Params and Public are shared: uploads made at once open as uploads made in turn.
+func TestConcurrentUploads(t *testing.T) {
+	const n, d = 8, 100
+	p := testInsecureParams(t, primes[4096][46], Spec{Values: d, Fields: 3, Width: 20, NoiseBits: 12, DropBits: 6, Uploads: n})
+	public := NewPublic(p, [32]byte{4})
+	bodies, secrets := make([][]byte, n), make([][]uint64, n)
+	var group sync.WaitGroup
+	for i := range n {
+		group.Go(func() {
+			src := source(uint64(i))
+			secrets[i], _ = NewSecret(p, src)
+			bodies[i], _ = p.Encrypt(nil, slices.Repeat([]int32{int32(i)}, d), public, secrets[i], src)
+		})
+	}
+	group.Wait()
+	sum, keys := NewSum(p), make([]uint64, p.KeySize())
+	for i := range n {
+		if err := sum.Add(bodies[i]); err != nil {
+			t.Fatal(err)
+		}
+		addKeys(p, keys, secrets[i])
+	}
+	got, _, err := sum.Open(public, keys, n)
+	if err != nil || !slices.Equal(got, slices.Repeat([]int64{n * (n - 1) / 2}, d)) {
+		t.Errorf("got %v, %v", got, err)
+	}
 }

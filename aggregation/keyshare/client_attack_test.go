@@ -265,6 +265,26 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// Two uploads of one client share neither key seeds nor boxes, also when everything
+// about them is the same: the randomness is fresh.
+func TestDealIsFresh(t *testing.T) {
+	w := newWorld(t, testInsecureRing, 4, 3, 1, 1)
+	h, _ := w.draft(0)
+	secret := randomElement(w.ring, w.rng)
+	seen := map[statement.Digest]bool{}
+	for range 2 {
+		if _, err := Deal(w.record, w.ring, h, w.public, secret, rand.Reader); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range h.Shares {
+			if seen[c.Share] || seen[c.Box] {
+				t.Error("a share or box repeats")
+			}
+			seen[c.Share], seen[c.Box] = true, true
+		}
+	}
+}
+
 // A failing source of randomness ends in an error, never in a share that can be
 // guessed.
 func TestDealWithoutRandomness(t *testing.T) {

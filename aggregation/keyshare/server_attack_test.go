@@ -1,7 +1,6 @@
 package keyshare
 
 import (
-	"crypto/rand"
 	"errors"
 	"slices"
 	"testing"
@@ -479,24 +478,4 @@ func TestCertificateRefuses(t *testing.T) {
 	refused(t, "another round", CheckCertificate(w.record, "run-1", 2, set, sign(1, 2, 3)), ErrCertificate)
 	refused(t, "another run", CheckCertificate(w.record, "run-2", 1, set, sign(1, 2, 3)), ErrCertificate)
 	refused(t, "another set", CheckCertificate(w.record, "run-1", 1, statement.Digest{}, sign(1, 2, 3)), ErrCertificate)
-}
-
-// Two uploads of one client share neither key seeds nor boxes, also when everything
-// about them is the same: the randomness is fresh.
-func TestDealIsFresh(t *testing.T) {
-	w := newWorld(t, testInsecureRing, 4, 3, 1, 1)
-	h, _ := w.draft(0)
-	secret := randomElement(w.ring, w.rng)
-	seen := map[statement.Digest]bool{}
-	for range 2 {
-		if _, err := Deal(w.record, w.ring, h, w.public, secret, rand.Reader); err != nil {
-			t.Fatal(err)
-		}
-		for _, c := range h.Shares {
-			if seen[c.Share] || seen[c.Box] {
-				t.Error("a share or box repeats")
-			}
-			seen[c.Share], seen[c.Box] = true, true
-		}
-	}
 }

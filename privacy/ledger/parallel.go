@@ -21,3 +21,41 @@ func parallel[T any](n int, f func(int) T) []T {
 	wg.Wait()
 	return out
 }
+
+// searchers run checks in the background and keep the first difference by place.
+type searchers struct {
+	jobs  chan func() *Difference
+	wg    sync.WaitGroup
+	mu    sync.Mutex
+	first *Difference
+}
+
+func newSearchers() *searchers {
+	s := &searchers{jobs: make(chan func() *Difference, 1024)}
+	for range runtime.GOMAXPROCS(0) {
+		s.wg.Go(func() {
+			for job := range s.jobs {
+				s.found(job())
+			}
+		})
+	}
+	return s
+}
+
+func (s *searchers) found(d *Difference) {
+	if d == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.first; f == nil || d.Index < f.Index || d.Index == f.Index && d.Offset < f.Offset {
+		s.first = d
+	}
+}
+
+// wait ends the search.
+func (s *searchers) wait() *Difference {
+	close(s.jobs)
+	s.wg.Wait()
+	return s.first
+}

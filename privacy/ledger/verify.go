@@ -66,26 +66,22 @@ type checker struct {
 func (c *checker) run(b []byte) error {
 	frames, whole, torn, err := scan(b)
 	c.end = whole
-	var first *Difference
+	search := newSearchers() // for signatures, which are slow and need no order
 	if err != nil {
-		first = err.(*Difference)
+		search.found(err.(*Difference))
 	}
-	var jobs []func() *Difference // signatures, which are slow and need no order
 	for i := 0; i+1 < len(frames); i += 2 {
-		more, d := c.step(frames[i], frames[i+1])
-		jobs = append(jobs, more...)
+		jobs, d := c.step(frames[i], frames[i+1])
+		for _, j := range jobs {
+			search.jobs <- j
+		}
 		if d != nil {
-			first = d
+			search.found(d)
 			break
 		}
 	}
-	for _, d := range parallel(len(jobs), func(i int) *Difference { return jobs[i]() }) {
-		if d != nil && (first == nil || d.Index < first.Index || d.Index == first.Index && d.Offset < first.Offset) {
-			first = d
-		}
-	}
-	if first != nil {
-		return first
+	if d := search.wait(); d != nil {
+		return d
 	}
 	if torn {
 		return &Difference{Index: int64(len(frames) / 2), Offset: int64(whole), What: "the end of the file",

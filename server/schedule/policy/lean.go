@@ -41,7 +41,12 @@ func (p *Price) lean(r *Round) ([]int, error) {
 	rates := rates(value, q, spread)
 	behind := make([]float64, n)
 	for i := range behind {
-		behind[i] = t*rates[i] - float64(r.Clients[i].History.Rounds) + r.Rand.Float64()
+		h := &r.Clients[i].History
+		due := t
+		if h.Offered > 0 { // who joined late or was away is owed nothing for it
+			due = min(t, float64(h.Offered))
+		}
+		behind[i] = due*rates[i] - float64(h.Rounds) + r.Rand.Float64()
 	}
 	return least(n, r.Cohort, func(i int) float64 { return -behind[i] }), nil
 }

@@ -60,6 +60,7 @@ func (c *Candidate) equal(share int64) int64 { return max(min(share, c.most()), 
 // History is a client's own past.
 type History struct {
 	Rounds  int             // it took part in
+	Offered int             // it was available for, the one being planned included; 0: all so far
 	Last    int             // index of the last of them
 	Seconds float64         // it took
 	Joules  float64         // it spent
@@ -101,6 +102,9 @@ func (r *Round) share() int64 { return max(1, r.Tasks/int64(max(1, r.Cohort))) }
 func (r *Round) validate() error {
 	if r.Index < 1 || r.Cohort < 1 || r.Tasks < 0 {
 		return fmt.Errorf("%w: round %d, cohort of %d, %d tasks, want at least 1, 1 and 0", costcurve.ErrInvalid, r.Index, r.Cohort, r.Tasks)
+	}
+	if r.Rand == nil {
+		return fmt.Errorf("%w: round without a source of randomness", costcurve.ErrInvalid)
 	}
 	for i := range r.Clients {
 		c := &r.Clients[i]

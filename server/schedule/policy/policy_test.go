@@ -340,6 +340,40 @@ func TestLeanIsFair(t *testing.T) {
 	}
 }
 
+// A client that joins late is not called up round after round to catch up.
+func TestLateClientsAreNotCalledUp(t *testing.T) {
+	p, calls := &Price{}, 0
+	r := round(t, LaneA, 50)
+	for i := range r.Clients {
+		r.Clients[i].History = History{Rounds: 20, Offered: 100}
+	}
+	r.Clients[7].History = History{}
+	for k := range 20 {
+		r.Index = 101 + k
+		for i := range r.Clients {
+			r.Clients[i].History.Offered++
+		}
+		plan, err := p.Plan(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range plan {
+			r.Clients[a.Client].History.Rounds++
+			calls += boolInt(a.Client == 7)
+		}
+	}
+	if calls > 10 { // 4 are due at the uniform rate, 10 at the greatest
+		t.Errorf("called up in %d of 20 rounds", calls)
+	}
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // The price converges on the expected total from what is released alone.
 func TestPostedPriceFollowsReleasedTotals(t *testing.T) {
 	r := round(t, LaneB, 400)
@@ -386,6 +420,7 @@ func TestHostileRounds(t *testing.T) {
 			"bounds":      func(r *Round) { r.Clients[1].Min = 1000 },
 			"no cohort":   func(r *Round) { r.Cohort = 0 },
 			"round zero":  func(r *Round) { r.Index = 0 },
+			"no rand":     func(r *Round) { r.Rand = nil },
 			"NaN":         func(r *Round) { r.Clients[1].Intensity = math.NaN() },
 			"tasks below": func(r *Round) { r.Tasks = -1 },
 		} {

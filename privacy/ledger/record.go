@@ -197,7 +197,7 @@ func balance(r Record) *Balance {
 	case *Metric:
 		return &r.Balance
 	}
-	return nil
+	return dataBalance(r)
 }
 
 // differ names the first field in which a stated balance is not the recomputed one.

@@ -53,6 +53,7 @@ type Coordinator struct {
 	open      *attempt      // the attempt that collects reports, nil between rounds
 	changed   chan struct{} // closed and replaced whenever something above changes
 	over      error         // ErrFinished or ErrHalted once the run has ended
+	planned   bool          // a round has been planned; only Run uses it
 }
 
 // Options are the parts of a Coordinator that may be left out.

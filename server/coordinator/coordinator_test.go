@@ -24,7 +24,7 @@ import (
 func testConfig(rounds, clients int) Config {
 	r := DefaultRounds()
 	r.Count, r.MinClients = rounds, clients
-	r.Deadline, r.Grace = time.Minute, 5*time.Second
+	r.Deadline, r.Grace, r.Gather = time.Minute, 5*time.Second, 0
 	return Config{
 		Name: "test", Seed: 1, Encryption: "none", Privacy: "none", Rounds: r,
 		Update: aggregation.Codec{Bits: 16, Range: 8}, Weights: "examples",

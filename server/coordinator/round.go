@@ -88,12 +88,14 @@ func (c *Coordinator) plan(ctx context.Context) (*attempt, error) {
 }
 
 // gather waits until min_clients are ready and then until every connected client
-// is, or the gather time has passed. It returns the ready ones sorted by name.
+// is, or the gather time has passed. The first time it waits the whole gather time:
+// clients that are about to connect should not miss the first round. It returns the
+// ready ones sorted by name.
 func (c *Coordinator) gather(ctx context.Context) ([]Info, error) {
 	var gathered <-chan time.Time
 	remind := time.NewTicker(30 * time.Second)
 	defer remind.Stop()
-	late := false
+	late := c.cfg.Rounds.Gather == 0
 	for {
 		c.mu.Lock()
 		var ready []Info
@@ -106,7 +108,8 @@ func (c *Coordinator) gather(ctx context.Context) ([]Info, error) {
 		keys := c.committee == nil || c.committee.ready(c.state.ticket()) != nil
 		c.mu.Unlock()
 		enough := len(ready) >= c.cfg.Rounds.MinClients && keys
-		if enough && (late || len(ready) == connected) {
+		if enough && (late || len(ready) == connected && c.planned) {
+			c.planned = true
 			slices.SortFunc(ready, func(a, b Info) int { return cmp.Compare(a.Client, b.Client) })
 			return ready, nil
 		}

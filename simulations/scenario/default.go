@@ -30,7 +30,7 @@ func Default() Scenario {
 				Count: 12, MinReports: coordinator.DefaultMinReports,
 				// A simulated round ends when everyone has reported or is lost; the
 				// clock never decides, or the result would depend on the machine.
-				Deadline: 24 * time.Hour, Gather: 24 * time.Hour, HolderTime: time.Hour, MaxVoid: 3,
+				Deadline: 24 * time.Hour, HolderTime: time.Hour, MaxVoid: 3,
 			},
 			Update:   aggregation.Codec{Bits: 16, Range: 1},
 			Weights:  "examples",

@@ -7,8 +7,8 @@ import (
 	"gonum.org/v1/gonum/dsp/fourier"
 )
 
-// maxPoints bounds a transform. Two million points take about half a second and 64 MB.
-const maxPoints = 1 << 21
+// maxPoints bounds a transform. A million points take about a quarter of a second and 32 MB.
+const maxPoints = 1 << 20
 
 // tilted is a composed privacy loss distribution in a window about the losses that matter. The mass of P at loss
 // (first+i) h is q[i] exp(-theta (loss - ref) + logScale): the tilt by e^(theta loss) is what lets a transform whose

@@ -38,7 +38,7 @@ func Tau(sigma float64, shares int64) float64 {
 
 // RoundedNorm bounds the L2 norm of a vector of dims coordinates after conditional stochastic rounding to integers, when
 // it was at most clip (in integer units) before: rounding is repeated until the norm is below this, and each try
-// succeeds with probability at least 1 - beta. Kairouz, Liu, Steinke 2021, Proposition 22.
+// succeeds with probability at least 1 - beta. Kairouz, Liu, Steinke 2021, arXiv:2102.06387.
 func RoundedNorm(clip, beta float64, dims int64) float64 {
 	root := math.Sqrt(float64(dims))
 	always := clip + root
@@ -74,6 +74,9 @@ func (r *reduced) certify(e DiscreteGaussian, n float64) (float64, error) {
 	d := float64(e.Dims)
 	r.kappa += n * d * smoothing(SmoothingScale)
 	if e.Shares > 1 {
+		if e.ShareSigma < 0.75 {
+			return 0, fmt.Errorf("%s with shares of scale %v: %w: below 0.75 their sum is not close to a discrete Gaussian", e.kind(), e.ShareSigma, ErrUnsupported)
+		}
 		r.shift += n * d * Tau(e.ShareSigma, e.Shares)
 		r.assume("at least the charged number of shares of discrete Gaussian noise is in every sum")
 	}

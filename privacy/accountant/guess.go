@@ -14,9 +14,11 @@ type guess struct {
 // step returns the width of the grid that keeps the excess of the pessimistic epsilon near the tolerance. Moving mass to the
 // ends of its cell adds E[(l - l_i)(l_{i+1} - l)] (1 + theta)/2 a step, at most h^2/4 and at most h |l|: docs/privacy.md, section Accounting.
 func (g guess) step(total, tolerance float64) float64 {
-	return math.Max(
+	h := math.Max(
 		math.Sqrt(10*tolerance/((1+g.saddle)*total)),
 		2*tolerance/((1+g.saddle)*g.absLoss))
+	// A few steps do not average over their grid: delta itself is interpolated, and a finer grid costs little.
+	return h * math.Min(1, math.Sqrt(total)/16)
 }
 
 type sample struct{ loss, p []float64 }

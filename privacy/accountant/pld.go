@@ -19,6 +19,7 @@ type pldEngine struct {
 	directions [][]step
 	atoms      bool
 	least      float64
+	rdp        engine // nil where it does not know the event
 }
 
 // ReferenceInterval is the width of the grid that reference implementations fix for all privacy loss distributions.
@@ -54,6 +55,9 @@ func newPLD(r reduced, adj Adjacency, tightest bool) (engine, error) {
 			break
 		}
 		e.directions = append(e.directions, steps)
+	}
+	if rdp, err := newRDP(r, adj, nil); err == nil && !tightest {
+		e.rdp = rdp
 	}
 	if e.atoms && !tightest {
 		e.least = 1.0 / (1 << 14) // dyadic, for atoms at whole losses to fall on the grid
@@ -101,7 +105,7 @@ func (e *pldEngine) step(t term, adj Adjacency, add bool) (step, bool, error) {
 	return step{}, false, unsupported(PLD, adj, t.event, "no dominating pair is known")
 }
 
-// truncatedParts is the mixture of Ganesh 2025, arXiv:2508.15089: unless the rest of the sample fills the cap the
+// truncatedParts is the mixture of "Tighter Privacy Analysis for Truncated Poisson Sampling", arXiv:2508.15089: unless the rest of the sample fills the cap the
 // mechanism is the plain Poisson sample; when it does, one unit in the batch displaces another, which is at most a
 // replacement at the rate at which a unit survives truncation.
 func truncatedParts(x TruncatedPoisson, adj Adjacency, add bool) []part {
@@ -162,13 +166,24 @@ func binomialTail(n int64, q float64, k int64) float64 {
 }
 
 func (e *pldEngine) epsilon(delta float64) (Bound, float64, error) {
-	b, err := e.ask(question{atoms: e.atoms, least: e.least, delta: delta})
+	b, err := e.ask(question{atoms: e.atoms, least: e.least, delta: delta, ceiling: e.ceiling(engine.epsilon, delta)})
 	return b, 0, err
 }
 
 func (e *pldEngine) delta(epsilon float64) (Bound, float64, error) {
-	b, err := e.ask(question{atoms: e.atoms, least: e.least, epsilon: epsilon, forDelta: true})
+	b, err := e.ask(question{atoms: e.atoms, least: e.least, epsilon: epsilon, forDelta: true, ceiling: e.ceiling(engine.delta, epsilon)})
 	return b, 0, err
+}
+
+func (e *pldEngine) ceiling(ask func(engine, float64) (Bound, float64, error), at float64) float64 {
+	if e.rdp == nil {
+		return math.Inf(1)
+	}
+	b, _, err := ask(e.rdp, at)
+	if err != nil {
+		return math.Inf(1)
+	}
+	return b.Upper
 }
 
 // ask takes the worse of the directions.
@@ -190,6 +205,7 @@ type question struct {
 	steps          []step
 	atoms          bool
 	least          float64 // least width of the grid that the upper bound is read from
+	ceiling        float64 // an upper bound by other means, where that grid is too coarse to say as much
 	settled        float64 // what the other direction is known to reach; less than that is of no interest
 	delta, epsilon float64
 	forDelta       bool
@@ -214,7 +230,7 @@ func (q question) answer() (Bound, error) {
 			}
 			eps := up.epsilonAt(q.delta, true)
 			if math.IsInf(eps, 1) {
-				return Bound{Upper: eps, Estimate: eps}, nil
+				break // so coarse a grid says nothing
 			}
 			if eps <= q.settled {
 				return Bound{Upper: eps}, nil
@@ -237,7 +253,7 @@ func (q question) answer() (Bound, error) {
 		if err != nil {
 			return b, err
 		}
-		b.Upper = math.Max(b.Upper, q.of(up, true))
+		b.Upper = math.Max(b.Upper, math.Min(q.of(up, true), q.ceiling))
 	}
 	return b, nil
 }
@@ -260,10 +276,17 @@ func (q question) bounds(m samples, g guess) (Bound, error) {
 		}
 		h = used
 		// Merging takes half of what chords add: twice the width, a fraction of the time.
-		low, ok := q.compose(step.lower, 2*h, tail(g, m), g)
+		wide := q.lowerStep(2*h, tail(g, m))
+		low, ok := q.compose(step.lower, wide, tail(g, m), g)
+		for range 60 {
+			if ok {
+				break
+			}
+			wide *= 2
+			low, ok = q.compose(step.lower, wide, tail(g, m), g)
+		}
 		if !ok {
-			h *= 2
-			continue
+			return Bound{}, fmt.Errorf("composition of %v steps: %w: its losses need a grid of more than %d points", m.n, ErrUnsupported, maxPoints)
 		}
 		b := Bound{Lower: q.of(low, false), Upper: q.of(up, true)}
 		if !q.forDelta && b.Upper < g.epsilon*0.8 && try < 3 {
@@ -272,14 +295,36 @@ func (q question) bounds(m samples, g guess) (Bound, error) {
 			h = g.step(m.n, tolerance(g.epsilon))
 			continue
 		}
+		if math.IsInf(b.Upper, 1) && try < 2 {
+			h /= 4
+			continue
+		}
 		b.Lower = math.Min(b.Lower, b.Upper)
 		// Chords add h^2/6 to a step's variance, merging over 2h takes h^2/3 away.
-		b.Estimate = b.Upper - (b.Upper-b.Lower)/3
-		if q.forDelta || b.Upper-b.Lower <= 8*tolerance(b.Upper) || try >= 3 || len(up.q) > maxPoints/4 {
+		b.Estimate = b.Upper
+		if b.Lower > b.Upper*0.9 || b.Upper-b.Lower < 8*pldAbsolute {
+			b.Estimate -= (b.Upper - b.Lower) / 3
+		}
+		if q.forDelta || b.Upper-b.Lower <= 8*tolerance(b.Upper) || try >= 2 || len(up.q) > maxPoints/4 {
 			return b, nil
 		}
 		h /= 2
 	}
+}
+
+// lowerStep narrows h until a point of the grid lies between the least loss of a rarely sampled step, just below 0, and 0: without
+// one the bulk of its outcomes, which leak next to nothing, could not be merged to any loss on the grid.
+func (q question) lowerStep(h, tail float64) float64 {
+	for _, s := range q.steps {
+		for _, c := range s.parts {
+			least := -c.pair.loss(math.Inf(-1))
+			lo, hi := s.span(tail)
+			for least > 0 && h > least/2 && hi-lo < h*(1<<17) {
+				h /= 2
+			}
+		}
+	}
+	return h
 }
 
 func tolerance(epsilon float64) float64 { return math.Max(pldAbsolute, pldRelative*epsilon) }

@@ -207,7 +207,7 @@ func interpolate(orders []float64, g func(a int) float64) []float64 {
 	return out
 }
 
-// SkellamRDP bounds the Rényi divergence of integer order a > 1 of a Skellam sum. Agarwal, Kairouz, Liu 2021, Theorem 3.5.
+// SkellamRDP bounds the Rényi divergence of integer order a > 1 of a Skellam sum. Agarwal, Kairouz, Liu 2021, arXiv:2110.04995.
 func SkellamRDP(e Skellam, a int) float64 {
 	alpha, v := float64(a), e.Variance
 	return alpha*e.L2*e.L2/(2*v) + math.Min(((2*alpha-1)*e.L2*e.L2+6*e.L1)/(4*v*v), 3*e.L1/(2*v))

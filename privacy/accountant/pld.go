@@ -56,7 +56,12 @@ func newPLD(r reduced, adj Adjacency, tightest bool) (engine, error) {
 		}
 		e.directions = append(e.directions, steps)
 	}
-	if rdp, err := newRDP(r, adj, nil); err == nil && !tightest {
+	fails := false // the curve of an event says nothing of its failures
+	for _, t := range r.terms {
+		x, ok := t.event.(EpsilonDelta)
+		fails = fails || ok && x.Delta > 0
+	}
+	if rdp, err := newRDP(r, adj, nil); err == nil && !fails {
 		e.rdp = rdp
 	}
 	if e.atoms && !tightest {
@@ -197,6 +202,9 @@ func (e *pldEngine) ask(q question) (Bound, error) {
 		}
 		out = Bound{max(out.Lower, b.Lower), max(out.Estimate, b.Estimate), max(out.Upper, b.Upper)}
 	}
+	// With little noise on rare samples the grid can be worse than a Rényi bound, which is as valid.
+	out.Upper = max(min(out.Upper, q.ceiling), out.Lower)
+	out.Estimate = min(out.Estimate, out.Upper)
 	return out, nil
 }
 
@@ -205,7 +213,7 @@ type question struct {
 	steps          []step
 	atoms          bool
 	least          float64 // least width of the grid that the upper bound is read from
-	ceiling        float64 // an upper bound by other means, where that grid is too coarse to say as much
+	ceiling        float64 // an upper bound by other means
 	settled        float64 // what the other direction is known to reach; less than that is of no interest
 	delta, epsilon float64
 	forDelta       bool

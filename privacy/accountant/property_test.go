@@ -214,6 +214,25 @@ func TestNonPrivateIsInfinite(t *testing.T) {
 	}
 }
 
+func TestPLDIsFiniteAtTheEnds(t *testing.T) {
+	for _, c := range []struct {
+		q, z  float64
+		steps int64
+		delta float64
+	}{{1e-3, 0.3, 1000, 1e-12}, {1e-4, 50, 100000, 1e-12}, {0.999, 0.3, 100000, 1e-5}, {1, 0.3, 100000, 1e-12}, {1e-4, 50, 1, 1e-3}} {
+		pld, err := Accountant{Method: PLD}.Epsilon(gaussians(c.q, c.z, c.steps), c.delta)
+		rdp, err2 := Accountant{Method: RDP}.Epsilon(gaussians(c.q, c.z, c.steps), c.delta)
+		if err != nil || err2 != nil || !(pld.Lower <= pld.Estimate && pld.Estimate <= pld.Upper && pld.Upper <= rdp.Upper+2e-4) {
+			t.Errorf("%+v: %+v, %v, rdp %v, %v", c, pld.Bound, err, rdp.Upper, err2)
+		}
+	}
+	// An event that always may fail is not rescued by its Rényi curve.
+	r, err := Accountant{Method: PLD}.Epsilon(EpsilonDelta{1, 1e-3}, 1e-5)
+	if err != nil || !math.IsInf(r.Upper, 1) {
+		t.Errorf("failure beyond delta: %+v, %v, want +Inf", r.Bound, err)
+	}
+}
+
 func TestPlanRefuses(t *testing.T) {
 	ok := PlanRequest{Method: RDP, Q: 0.1, NoiseMultiplier: 1, Steps: 10, Delta: 1e-5}
 	for name, change := range map[string]func(*PlanRequest){

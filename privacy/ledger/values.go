@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -59,9 +60,14 @@ func (e Event) IsZero() bool { return e.Event == nil }
 // MarshalJSON writes the canonical form.
 func (e Event) MarshalJSON() ([]byte, error) { return accountant.Encode(e.Event) }
 
-// UnmarshalJSON reads the canonical form and nothing else.
-func (e *Event) UnmarshalJSON(b []byte) (err error) {
-	e.Event, err = accountant.Decode(b)
+// UnmarshalJSON reads the canonical form, white space aside: reports are indented.
+func (e *Event) UnmarshalJSON(b []byte) error {
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, b); err != nil {
+		return err
+	}
+	x, err := accountant.Decode(compact.Bytes())
+	e.Event = x
 	return err
 }
 

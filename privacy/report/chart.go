@@ -76,7 +76,7 @@ func ticks(lo, hi float64, n int) []float64 {
 	var out []float64
 	for i := math.Ceil(lo/step - 1e-9); i*step <= hi+step*1e-9; i++ {
 		v := i * step
-		out = append(out, math.Round(v*1e9)/1e9)
+		out = append(out, max(0, math.Round(v*1e9)/1e9))
 	}
 	return out
 }

@@ -20,6 +20,8 @@ var page string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"epsilon": epsilonText,
+	"least":   leastText,
+	"most":    func(v float64) string { return mostText(100 * v) },
 	"percent": func(v float64) string { return percentText(100 * v) },
 	"number":  func(v float64) string { return fmt.Sprintf("%.4g", v) },
 	"time":    func(t time.Time) string { return t.UTC().Format("2 January 2006 15:04 UTC") },
@@ -113,7 +115,7 @@ func (r *Report) plain() plain {
 			privacy.UnitClient:  "everything that one participant holds",
 		}[c.Unit],
 		After:  beliefText(spent),
-		Chance: fmt.Sprintf("1 in %s", thousands(math.Floor(1/c.Delta))),
+		Chance: fmt.Sprintf("1 in %s", thousands(math.Round(1/c.Delta))),
 		Used:   min(100, 100*float64(r.Budget.Claim)/c.Epsilon),
 	}
 	switch {
@@ -135,19 +137,22 @@ func (r *Report) plain() plain {
 	who := map[string]string{
 		privacy.Recipients:       "Anyone who gets the model",
 		privacy.OtherOwners:      "Another organisation in the run",
-		privacy.ServerAndOwners:  fmt.Sprintf("The server together with %d organisation(s)", c.Colluders),
+		privacy.ServerAndOwners:  "The server together with " + colluders(c.Colluders),
 		privacy.ServerAndHolders: "The server together with enough key holders to decrypt",
 	}
 	for _, g := range r.Against {
 		text := "can raise a fifty-fifty guess to at most " + beliefText(float64(g.Spent.Upper))
-		if g.Unsupported != "" {
+		switch {
+		case g.Unsupported != "":
 			text = "no bound is known"
+		case g.Spent.Upper > certain:
+			text = "may become almost certain: no useful protection"
 		}
 		p.Who = append(p.Who, line{who[g.Adversary], text, epsilonText(g.Spent.Upper)})
 	}
 	for _, a := range r.Attack {
 		if a.FalsePositives == 0.01 {
-			p.Attack = percentText(100 * a.TruePositives)
+			p.Attack = mostText(100 * a.TruePositives)
 		}
 	}
 	for _, o := range r.Rounds {
@@ -158,10 +163,20 @@ func (r *Report) plain() plain {
 	return p
 }
 
+func colluders(n int) string {
+	if n == 1 {
+		return "one other organisation"
+	}
+	return fmt.Sprintf("%d other organisations", n)
+}
+
+// certain is the epsilon from which on a fifty-fifty belief can pass 99.9 %.
+const certain = 6.9
+
 // beliefText is the most that a fifty-fifty belief becomes, rounded up.
 func beliefText(epsilon float64) string {
 	p := 100 / (1 + math.Exp(-epsilon))
-	if p > 99.9 {
+	if epsilon > certain {
 		return "almost certainty"
 	}
 	return fmt.Sprintf("%.1f %%", math.Ceil(p*10)/10)
@@ -181,12 +196,23 @@ func epsilonText(e ledger.Epsilon) string {
 	return fmt.Sprintf("%.3f", math.Ceil(v*1000-1e-9)/1000)
 }
 
-func percentText(v float64) string {
-	if v > 99.95 && v < 100 {
-		return "almost 100 %"
+// leastText rounds down: it prints lower bounds, and what is left.
+func leastText(e ledger.Epsilon) string {
+	if math.IsInf(float64(e), 1) {
+		return "unbounded"
 	}
-	return fmt.Sprintf("%.3g %%", v)
+	return fmt.Sprintf("%.3f", math.Floor(float64(e)*1000+1e-9)/1000)
 }
+
+// mostText is a percentage rounded up.
+func mostText(v float64) string {
+	if v > 99.9 {
+		return "100 %"
+	}
+	return fmt.Sprintf("%.2f %%", math.Ceil(v*100)/100)
+}
+
+func percentText(v float64) string { return fmt.Sprintf("%.3g %%", v) }
 
 func thousands(v float64) string {
 	s := fmt.Sprintf("%.0f", v)

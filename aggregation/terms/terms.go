@@ -53,6 +53,9 @@ func (t Terms) Validate() error {
 	} else if need := t.Codec.SumBits(t.Encryption.Uploads); need > t.Encryption.Width {
 		bad("encryption: a sum of %d values of %d bits needs %d bits, its fields have %d", t.Encryption.Uploads, t.Codec.Bits, need, t.Encryption.Width)
 	}
+	if _, err := kahe.New(t.Encryption); err != nil {
+		bad("encryption: %w", err)
+	}
 	if t.Organisations < 2 || t.Cohort < t.Organisations {
 		bad("organisations is %d and cohort %d, want at least 2 and at least as many", t.Organisations, t.Cohort)
 	}
@@ -66,6 +69,9 @@ func (t Terms) Validate() error {
 func (t Terms) Encode() ([]byte, error) {
 	if err := t.Validate(); err != nil {
 		return nil, err
+	}
+	if len(t.Privacy) == 0 {
+		t.Privacy = nil // an empty slice would be another encoding of the same
 	}
 	return json.Marshal(t)
 }

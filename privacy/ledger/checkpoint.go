@@ -13,8 +13,8 @@ import (
 
 // Head is the size and the root of a ledger's tree.
 type Head struct {
-	Size int64
-	Root Hash
+	Size int64 `json:"size"`
+	Root Hash  `json:"root"`
 }
 
 // maxCheckpoint bounds a checkpoint in bytes, with room for the signatures of witnesses.

@@ -90,8 +90,14 @@ func TestKillNeverClaimsLess(t *testing.T) {
 	c := clients(100000)
 	c.Noise = 600
 	p, _ := newPlan(t, c, false)
-	if _, err := Create(f, private, start, p); err != nil {
+	l, err := Create(f, private, start, p)
+	if err != nil {
 		t.Fatal(err)
+	}
+	if plan, err := l.Prove(0); err != nil {
+		t.Error(err)
+	} else if s, _, err := plan.Check(public); err != nil || s.Record.Kind() != "plan" {
+		t.Errorf("the plan's proof: %v", err)
 	}
 	if _, err := OpenFile(path); !errors.Is(err, ErrInUse) {
 		t.Errorf("opened twice: %v", err)

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -91,6 +92,7 @@ func VerifyData(b []byte, public string, options ...Option) (*VerifiedData, erro
 // again, which takes as long as Complete, and sets aside as many rounds as the budget bears, at least one: their
 // number is returned. It returns an *Overspend if there is none.
 func (d *Data) Accept(now time.Time, server string, p Inclusion) (rounds int, err error) {
+	server = strings.TrimSpace(server)
 	s, _, err := p.Check(server)
 	if err != nil {
 		return 0, err
@@ -146,6 +148,7 @@ func (d *Data) add(now time.Time, r Record) error {
 // from the size of the head seen before, see Seen; it may be nil the first time. ErrRollback and ErrSplitView leave
 // an Alarm with both checkpoints, the evidence, and the older one stays pinned.
 func (d *Data) Pin(now time.Time, server string, checkpoint []byte, consistency []Hash) error {
+	server = strings.TrimSpace(server)
 	origin, shown, err := OpenCheckpoint(checkpoint, server)
 	if err != nil {
 		return err
@@ -195,7 +198,7 @@ func (s *DataState) pin(server, origin string) (*Pin, Head) {
 func (d *Data) Seen(server, run string) Head {
 	d.w.mu.Lock()
 	defer d.w.mu.Unlock()
-	_, h := d.state.pin(server, originStart+"run/"+run)
+	_, h := d.state.pin(strings.TrimSpace(server), originStart+"run/"+run)
 	return h
 }
 

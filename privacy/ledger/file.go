@@ -67,6 +67,9 @@ func (s *File) Read() ([]byte, error) {
 	return io.ReadAll(s.f)
 }
 
+// ReadAt implements io.ReaderAt, for proofs.
+func (s *File) ReadAt(b []byte, offset int64) (int, error) { return s.f.ReadAt(b, offset) }
+
 // Append implements Storage.
 func (s *File) Append(b []byte) error {
 	if s.broken != nil {

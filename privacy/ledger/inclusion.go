@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"io"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -32,12 +33,29 @@ func (l *Ledger) Prove(index int64) (Inclusion, error) {
 	if err != nil {
 		return Inclusion{}, fmt.Errorf("prove record %d: %w", index, err)
 	}
-	b, err := w.storage.Read()
+	b, err := w.body(index)
 	if err != nil {
 		return Inclusion{}, fmt.Errorf("prove record %d: %w", index, err)
 	}
-	at := w.records[index]
-	return Inclusion{string(b[at[0] : at[0]+at[1]]), hashes(p), string(w.checkpoint)}, nil
+	return Inclusion{string(b), hashes(p), string(w.checkpoint)}, nil
+}
+
+// body reads one record's bytes, without the rest where the storage can.
+func (w *writer) body(index int64) ([]byte, error) {
+	at, n := w.records[index][0], w.records[index][1]
+	if r, ok := w.storage.(io.ReaderAt); ok {
+		b := make([]byte, n)
+		_, err := r.ReadAt(b, int64(at))
+		return b, err
+	}
+	b, err := w.storage.Read()
+	if err == nil && len(b) < at+n {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b[at : at+n], nil
 }
 
 // Check returns the record and the head that it is under, or ErrProof.

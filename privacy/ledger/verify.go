@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"strings"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -32,7 +33,7 @@ func Verify(b []byte, public string, options ...Option) (*Verified, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Verified{Key: public}
+	out := &Verified{Key: strings.TrimSpace(public)}
 	c := checker{verifier: v, machine: &out.State, prices: true}
 	for _, o := range options {
 		o(&c)
@@ -140,7 +141,7 @@ func (c *checker) step(rf, cf frame) (jobs []func() *Difference, d *Difference) 
 			return nil
 		})
 	}
-	if p, ok := s.Record.(*Plan); ok && c.prices {
+	if p := planOf(s.Record); p != nil && c.prices {
 		jobs = append(jobs, func() *Difference { return p.recompute(differ, rf) })
 	}
 	c.machine.apply(s.Record, b, recordHash(rf.body))
@@ -171,6 +172,17 @@ func (c *checker) step(rf, cf frame) (jobs []func() *Difference, d *Difference) 
 	c.records = append(c.records, [2]int{rf.offset + headerSize + 1, len(rf.body)})
 	c.last = cf.body
 	return jobs, nil
+}
+
+// planOf returns the plan whose prices a record states, or nil.
+func planOf(r Record) *Plan {
+	switch r := r.(type) {
+	case *Plan:
+		return r
+	case *Accept:
+		return r.Plan
+	}
+	return nil
 }
 
 // recompute prices the milestones again.

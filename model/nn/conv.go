@@ -100,6 +100,7 @@ func (l *conv) gather(lo, hi int) {
 					src := x[(iy*l.in.W+left+from)*l.in.C : (iy*l.in.W+left+to)*l.in.C]
 					dst := row[ky*run+from*l.in.C:][:len(src)]
 					if len(src) <= 8 { // shorter than a call of memmove
+						//lint:ignore S1001 that is why it is no copy
 						for i, v := range src {
 							dst[i] = v
 						}

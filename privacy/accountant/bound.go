@@ -25,8 +25,6 @@ type Bound struct {
 
 func exactly(v float64) Bound { return Bound{v, v, v} }
 
-func (b Bound) times(f float64) Bound { return Bound{b.Lower * f, b.Estimate * f, b.Upper * f} }
-
 // Result is a Bound with what it rests on.
 type Result struct {
 	Bound

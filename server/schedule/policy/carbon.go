@@ -52,7 +52,7 @@ func (p EcoLearn) Plan(r Round) ([]Assignment, error) {
 		}
 		return who, intensity
 	}
-	who, intensity := choose(r.Cohort)
+	_, intensity := choose(r.Cohort)
 	surplus := 1.0 / 3
 	if r.Index > early {
 		surplus = 0
@@ -60,7 +60,7 @@ func (p EcoLearn) Plan(r Round) ([]Assignment, error) {
 			surplus = min(max(0, 1-intensity/fleet), 1) / 3
 		}
 	}
-	who, _ = choose(multiple(1+surplus, 0, r.Cohort))
+	who, _ := choose(multiple(1+surplus, 0, r.Cohort))
 	return Random{}.among(&r, who), nil
 }
 

@@ -338,13 +338,17 @@ func (n *simd) backHead(batch int) {
 // gradient overwrites the network's gradient with that of dlogits.
 func (n *simd) gradient(batch int) {
 	n.startUnits(batch)
+	// The first dense layer's gradient is usually the largest product; nothing
+	// in the trunk waits for it.
+	n.shared.parts, n.hold = 0, n.private > 0
 	for i, l := range n.head {
 		l.gradient(n.flows[i+1], 0, batch)
 	}
+	n.hold = false
 	if n.private == 0 {
 		return
 	}
-	n.run(backwardChunk, n.chunkCount(batch))
+	n.run(backwardTask, n.chunkCount(batch)+n.shared.parts)
 	n.reduce(n.chunkCount(batch))
 	n.finish(n.sums[0])
 }

@@ -18,6 +18,9 @@ type team struct {
 	next   atomic.Int32
 	done   sync.WaitGroup
 	shared sharedProduct
+	// hold lets product leave one large product in shared, for a later run to do
+	// together with something else; shared.parts is then above zero.
+	hold bool
 }
 
 // setWorkers makes room for count goroutines.
@@ -88,8 +91,14 @@ func (n *simd) product(p *kernel.Product, a, b, c, init []float32) {
 		s.parts, s.columns = p.Cols/64, true
 	}
 	s.parts = max(1, min(s.parts, 4*len(n.workers)))
+	if n.hold {
+		n.hold, n.shared = false, s
+		return
+	}
+	held := n.shared
 	n.shared = s
 	n.run(productPart, s.parts)
+	n.shared = held
 }
 
 func productPart(n *simd, w *worker, part int) {
@@ -117,6 +126,16 @@ func productPart(n *simd, w *worker, part int) {
 		init = init[lo*p.IRow:]
 	}
 	p.Run(n.path, s.a[lo*p.ARow:], s.b, s.c[lo*p.CRow:], init)
+}
+
+// backwardTask is a chunk's backward pass or, beyond the chunks, a part of the
+// product that was held.
+func backwardTask(n *simd, w *worker, task int) {
+	if chunks := n.chunkCount(n.batch); task < chunks {
+		backwardChunk(n, w, task)
+	} else {
+		productPart(n, w, task-chunks)
+	}
 }
 
 func forwardChunk(n *simd, w *worker, chunk int) {

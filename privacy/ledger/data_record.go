@@ -20,12 +20,14 @@ type Accept struct {
 	Balance Balance `json:"balance"`
 }
 
-// Upload is a charge, written before an upload leaves. A later attempt at the same round repeats coins and noise and costs
-// nothing more.
+// Upload is a charge, written before an upload leaves. A later attempt at the same round repeats coins and noise, and
+// costs nothing more if it repeats the work too: the same noise on another gradient would cancel out in the difference,
+// so that is refused.
 type Upload struct {
 	Plan    Hash    `json:"plan"`
 	Round   int     `json:"round"`
 	Attempt int     `json:"attempt"`
+	Work    Hash    `json:"work"`   // of all that the update is computed from: model, task, order
 	Upload  Hash    `json:"upload"` // SHA-256 of what leaves
 	Ledger  Head    `json:"ledger"` // of the run, as announced
 	Balance Balance `json:"balance"`

@@ -18,7 +18,13 @@ type Participating struct {
 	Spent    Epsilon
 	Delta    float64
 
-	rounds map[int]Phase // Reserved: charged; Voided: taken back for ever
+	rounds map[int]uploaded
+}
+
+// uploaded is what is remembered of a round.
+type uploaded struct {
+	phase Phase // Reserved: charged; Voided: taken back for ever
+	work  Hash
 }
 
 // DataState is what follows from the records of a data holder's ledger.
@@ -194,7 +200,7 @@ func (s *DataState) checkAccept(r *Accept) (Balance, error) {
 
 func (s *DataState) accepted(r *Accept) *Participating {
 	c, _ := r.Plan.Terms()
-	return &Participating{Server: r.Server, Plan: r.Plan, Hash: r.Hash, Limit: r.Rounds, Earmark: r.Earmark, Delta: c.Delta, rounds: map[int]Phase{}}
+	return &Participating{Server: r.Server, Plan: r.Plan, Hash: r.Hash, Limit: r.Rounds, Earmark: r.Earmark, Delta: c.Delta, rounds: map[int]uploaded{}}
 }
 
 // charged is p with so many more rounds.
@@ -206,8 +212,11 @@ func (p *Participating) charged(more int) *Participating {
 }
 
 func (s *DataState) checkUpload(p *Participating, r *Upload) (Balance, error) {
-	switch p.rounds[r.Round] {
+	switch was := p.rounds[r.Round]; was.phase {
 	case Reserved:
+		if r.Work != was.work {
+			return s.Balance, invalid("attempt %d at round %d of run %q is for other work than the attempt before: the same noise must not cover two updates", r.Attempt, r.Round, p.Plan.Run)
+		}
 		return s.Balance, nil
 	case Voided:
 		return s.Balance, order("round %d of run %q is closed: its charge was taken back for ever", r.Round, p.Plan.Run)
@@ -221,7 +230,7 @@ func (s *DataState) checkUpload(p *Participating, r *Upload) (Balance, error) {
 }
 
 func (s *DataState) checkUncharge(p *Participating, r *Uncharge) (Balance, error) {
-	if p.rounds[r.Round] != Reserved {
+	if p.rounds[r.Round].phase != Reserved {
 		return s.Balance, order("round %d of run %q is not charged", r.Round, p.Plan.Run)
 	}
 	k := p.Plan.Committee
@@ -277,14 +286,14 @@ func (s *DataState) apply(r Record, b Balance, _ Hash) {
 		s.Runs, s.byPlan[r.Hash] = append(s.Runs, p), p
 	case *Upload:
 		p := s.byPlan[r.Plan]
-		if p.rounds[r.Round] == 0 {
+		if p.rounds[r.Round].phase == 0 {
 			*p = *p.charged(1)
-			p.rounds[r.Round] = Reserved
+			p.rounds[r.Round] = uploaded{Reserved, r.Work}
 		}
 	case *Uncharge:
 		p := s.byPlan[r.Plan]
 		*p = *p.charged(-1)
-		p.rounds[r.Round] = Voided
+		p.rounds[r.Round] = uploaded{phase: Voided}
 	case *Finished:
 		s.byPlan[r.Plan].Finished = true
 	case *Pin:

@@ -38,7 +38,7 @@ func (h *holder) accept(w *world) (int, error) {
 
 func (h *holder) charge(w *world, round, attempt int) error {
 	_, head := w.ledger.Checkpoint()
-	return h.data.Charge(at(2), Upload{Plan: w.ledger.PlanHash(), Round: round, Attempt: attempt, Upload: digest("upload %d %d", round, attempt), Ledger: head})
+	return h.data.Charge(at(2), Upload{Plan: w.ledger.PlanHash(), Round: round, Attempt: attempt, Work: digest("work %d", round), Upload: digest("upload %d %d", round, attempt), Ledger: head})
 }
 
 func (h *holder) verifyData() *VerifiedData {
@@ -115,6 +115,9 @@ func TestUncharge(t *testing.T) {
 		if err := h.charge(w, 1, attempt); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := h.data.Charge(at(2), Upload{Plan: plan, Round: 1, Attempt: 3, Work: digest("another model")}); !errors.Is(err, ErrInvalid) {
+		t.Errorf("the same noise on another model: %v", err)
 	}
 	if b := h.data.Balance(); b.Rounds != 1 {
 		t.Errorf("two attempts charge %d rounds", b.Rounds)

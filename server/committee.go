@@ -14,6 +14,7 @@ import (
 
 	"github.com/sotto-fl/sotto/aggregation/keyshare"
 	"github.com/sotto-fl/sotto/internal/config"
+	"github.com/sotto-fl/sotto/internal/statement"
 	"github.com/sotto-fl/sotto/server/committee"
 	"github.com/sotto-fl/sotto/server/coordinator"
 	"github.com/sotto-fl/sotto/server/rpc"
@@ -150,9 +151,9 @@ func (l *late) BodySize() int {
 	return 0
 }
 
-func (l *late) AttachHolder(point int) (*coordinator.HolderSession, error) {
+func (l *late) AttachHolder(name string, key statement.Key) (*coordinator.HolderSession, error) {
 	if c := l.c.Load(); c != nil {
-		return c.AttachHolder(point)
+		return c.AttachHolder(name, key)
 	}
 	return nil, coordinator.ErrNoCommittee
 }

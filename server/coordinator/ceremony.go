@@ -10,9 +10,9 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/sotto-fl/sotto/aggregation/kahe"
 	"github.com/sotto-fl/sotto/aggregation/keyshare"
 	"github.com/sotto-fl/sotto/internal/statement"
+	"github.com/sotto-fl/sotto/privacy/ledger"
 )
 
 type stage int
@@ -36,6 +36,7 @@ type ceremony struct {
 	certificate []keyshare.SetSignature
 	answers     map[int]*keyshare.Answer
 	declined    map[int]string // why a holder does not take part any more
+	entry       *entry         // for the ledger; nil without a privacy contract
 }
 
 // errVoid marks what voids an attempt instead of ending the run. spent says that a
@@ -110,6 +111,10 @@ func (c *Coordinator) openSet(ctx context.Context, s *sealedSum, set []string) (
 		if err := c.burn(ctx); err != nil {
 			return nil, nil, err
 		}
+		if err := c.charge(s.attempt, y.hash, set); err != nil {
+			return nil, nil, err
+		}
+		y.entry = s.attempt.entry
 		if err := c.certify(ctx, y, points); err != nil {
 			return nil, nil, err
 		}
@@ -197,6 +202,9 @@ func (c *Coordinator) certify(ctx context.Context, y *ceremony, points []int) er
 		}
 		for _, p := range slices.Sorted(maps.Keys(y.signatures)) {
 			y.certificate = append(y.certificate, *y.signatures[p])
+			if e := y.entry; e != nil {
+				e.certificate = append(e.certificate, ledger.Signed{Point: p, Signature: ledger.Sig(y.signatures[p].Signature)})
+			}
 		}
 		y.stage = stageOpen
 	})
@@ -211,12 +219,16 @@ func (c *Coordinator) certify(ctx context.Context, y *ceremony, points []int) er
 func (c *Coordinator) release(ctx context.Context, y *ceremony, s *sealedSum, r *keyshare.Record) ([]int64, error) {
 	var values []int64
 	var failure error
+	tried := 0
 	for {
 		done, err := c.hold(ctx, func(y *ceremony) bool {
 			for p := range y.signatures {
 				if c.committee.holders[p] != nil && y.answers[p] == nil && y.declined[p] == "" {
 					return false
 				}
+			}
+			if len(y.answers) == tried && tried > 0 {
+				return false // these do not open it: another one may
 			}
 			return len(y.answers) >= r.Threshold || len(r.Members)-len(y.declined) < r.Threshold
 		})
@@ -229,11 +241,9 @@ func (c *Coordinator) release(ctx context.Context, y *ceremony, s *sealedSum, r 
 			sums = append(sums, keyshare.PointSum{Point: p, Sum: a.Sums[0]})
 		}
 		c.mu.Unlock()
-		if len(sums) >= r.Threshold {
+		if len(sums) > tried && len(sums) >= r.Threshold {
 			opening, err := keyshare.Reconstruct(r, y.ring, sums, func(key []uint64) bool {
-				var noise kahe.Noise
-				values, noise, failure = s.sum.Open(s.public, key, s.sum.Count())
-				_ = noise
+				values, _, failure = s.sum.Open(s.public, key, s.sum.Count())
 				return failure == nil
 			})
 			if err == nil {
@@ -242,12 +252,12 @@ func (c *Coordinator) release(ctx context.Context, y *ceremony, s *sealedSum, r 
 				}
 				return values, nil
 			}
-			failure = errors.Join(err, failure)
-			if len(sums) == len(y.signatures) || !done {
-				return nil, &errVoid{reason: "the key holders' answers do not open the sum: " + failure.Error(), spent: true}
-			}
+			tried, failure = len(sums), errors.Join(err, failure)
 		}
-		if !done || len(sums) < r.Threshold {
+		switch {
+		case tried > 0 && (!done || tried == len(y.signatures)):
+			return nil, &errVoid{reason: "the key holders' answers do not open the sum: " + failure.Error(), spent: true}
+		case tried == 0 && (!done || len(sums) < r.Threshold):
 			return nil, &errVoid{reason: fmt.Sprintf("%d key holders answered, want %d", len(sums), r.Threshold), spent: true}
 		}
 	}

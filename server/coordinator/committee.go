@@ -1,16 +1,19 @@
 package coordinator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sotto-fl/sotto/aggregation/keyshare"
 	"github.com/sotto-fl/sotto/internal/statement"
 )
 
 // Committee is what a run under threshold encryption is set up with: the record
-// that all key holders signed. Its hash is part of the run's identity.
+// that all key holders signed. Every round's announcement names its hash. A run may
+// go on under another record, once clients and holders have approved it.
 type Committee struct {
 	Record keyshare.SignedRecord
 }
@@ -91,6 +94,22 @@ func (k *committee) ready(ticket uint64) []keyshare.RoundKey {
 	return out
 }
 
+// absent names the members that a round has to wait for: those without a key for its
+// ticket, and, while fewer than the threshold are connected, those that are not. nil
+// says that the round may start.
+func (k *committee) absent(ticket uint64) (names []string) {
+	if k == nil {
+		return nil
+	}
+	for i, m := range k.signed.Record.Members {
+		row := k.keys[ticket]
+		if row == nil || row[i] == nil || len(k.holders) < k.signed.Record.Threshold && k.holders[i+1] == nil {
+			names = append(names, m.Name)
+		}
+	}
+	return names
+}
+
 // forget drops the keys of rounds that are over.
 func (k *committee) forget(before uint64) {
 	for t := range k.keys {
@@ -112,15 +131,17 @@ type HolderSession struct {
 // ErrNoCommittee says that the run is not encrypted to key holders.
 var ErrNoCommittee = errors.New("the run has no key holders")
 
-// AttachHolder makes the member at point present.
-func (c *Coordinator) AttachHolder(point int) (*HolderSession, error) {
+// AttachHolder makes the member with that name and key present. Its place is that in
+// the record of the run, whatever record has been drafted since.
+func (c *Coordinator) AttachHolder(name string, key statement.Key) (*HolderSession, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.committee == nil {
 		return nil, ErrNoCommittee
 	}
-	if _, ok := c.committee.signed.Record.Member(point); !ok {
-		return nil, fmt.Errorf("no member has point %d: %w", point, ErrMalformed)
+	point := c.committee.signed.Record.Point(key)
+	if m, ok := c.committee.signed.Record.Member(point); !ok || m.Name != name {
+		return nil, fmt.Errorf("%s is no member of the run's committee with that key: %w", name, ErrMalformed)
 	}
 	if old := c.committee.holders[point]; old != nil {
 		old.closed = true
@@ -244,9 +265,17 @@ func (s *HolderSession) Verdict(v *keyshare.Verdict) error {
 		if v.Point != s.point {
 			return fmt.Errorf("verdict of point %d from point %d: %w", v.Point, s.point, ErrMalformed)
 		}
-		if y.stage == stagePropose && v.Set == y.hash && y.verdicts[s.point] == nil {
-			y.verdicts[s.point] = v
+		if y.stage != stagePropose || v.Set != y.hash || y.verdicts[s.point] != nil {
+			return nil
 		}
+		for _, o := range v.Objections {
+			// Leaving nobody out would propose the same set for ever.
+			if _, ok := slices.BinarySearchFunc(y.set.Groups[0], o.Client, func(h keyshare.Header, name string) int { return cmp.Compare(h.Client, name) }); !ok {
+				y.declined[s.point] = "objects to a client that is not in the set"
+				return fmt.Errorf("point %d objects to %.80q, which is not in the set: %w", s.point, o.Client, ErrMalformed)
+			}
+		}
+		y.verdicts[s.point] = v
 		return nil
 	})
 }
@@ -307,9 +336,6 @@ func (s *HolderSession) take(f func(*ceremony) error) error {
 	if c.committee.ceremony == nil {
 		return nil
 	}
-	if err := f(c.committee.ceremony); err != nil {
-		return err
-	}
-	c.notify()
-	return nil
+	defer c.notify()
+	return f(c.committee.ceremony)
 }

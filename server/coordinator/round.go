@@ -27,6 +27,9 @@ func (c *Coordinator) plan(ctx context.Context) (*attempt, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	number, try := c.state.Round+1, c.state.Attempt+1
+	if err := c.reserve(c.state.ticket(), try); err != nil {
+		return nil, err
+	}
 	cohort := ready
 	if n := c.cfg.Rounds.Cohort; n > 0 && n < len(ready) {
 		rng := seed.New(c.cfg.Seed, "cohort", number, "")
@@ -66,6 +69,7 @@ func (c *Coordinator) plan(ctx context.Context) (*attempt, error) {
 	for _, info := range cohort {
 		a.examples[info.Client] = info.Examples
 	}
+	a.goal = goal
 	if c.committee != nil {
 		c.announce(a, goal)
 	}
@@ -105,9 +109,9 @@ func (c *Coordinator) gather(ctx context.Context) ([]Info, error) {
 			}
 		}
 		connected, changed := len(c.sessions), c.changed
-		keys := c.committee == nil || c.committee.ready(c.state.ticket()) != nil
+		absent := c.committee.absent(c.state.ticket())
 		c.mu.Unlock()
-		enough := len(ready) >= c.cfg.Rounds.MinClients && keys
+		enough := len(ready) >= c.cfg.Rounds.MinClients && absent == nil
 		if enough && (late || len(ready) == connected && c.planned) {
 			c.planned = true
 			slices.SortFunc(ready, func(a, b Info) int { return cmp.Compare(a.Client, b.Client) })
@@ -126,7 +130,7 @@ func (c *Coordinator) gather(ctx context.Context) ([]Info, error) {
 			late = true
 		case <-remind.C:
 			zerolog.Ctx(ctx).Info().Int("ready", len(ready)).Int("connected", connected).
-				Int("min_clients", c.cfg.Rounds.MinClients).Bool("key_holders_ready", keys).Msg("waiting for clients and key holders")
+				Int("min_clients", c.cfg.Rounds.MinClients).Strs("key_holders_missing", absent).Msg("waiting for clients and key holders")
 		}
 	}
 }
@@ -239,9 +243,15 @@ func (c *Coordinator) finish(ctx context.Context, a *attempt, set []string, void
 	id := c.identity(next.Params)
 	rec.Model = hex.EncodeToString(id[:])
 	rec.Seconds = time.Since(a.started).Seconds()
+	if void == nil {
+		rec.Ledger = c.settled(a, id, rec.Test)
+	}
 	next.History = append(slices.Clip(old.History), rec)
 	if err := c.store.Commit(ctx, next); err != nil {
 		return rec, fmt.Errorf("commit round %d: %w", a.round, err)
+	}
+	if err := c.enter(a, rec.Ledger, void); err != nil {
+		return rec, err
 	}
 	c.mu.Lock()
 	c.state, c.model, c.open = next, id, nil
@@ -260,6 +270,9 @@ func (c *Coordinator) advance(ctx context.Context, a *attempt, set []string, par
 		return nil, fmt.Errorf("open the sum of round %d: %w", a.round, err)
 	}
 	rec.Objected, set = len(set)-len(left), left
+	if a.entry != nil {
+		a.entry.sum = sumHash(values)
+	}
 	mean, err := c.meaning.read(a.round, values, a.shares(set), rec)
 	if err != nil {
 		return nil, fmt.Errorf("read the sum of round %d: %w", a.round, err)

@@ -21,9 +21,9 @@ import (
 
 // Holders is what this package needs of a coordinator for key holders.
 type Holders interface {
-	// AttachHolder makes a member present; coordinator.ErrNoCommittee while there
+	// AttachHolder makes the member with that name and key present; coordinator.ErrNoCommittee while there
 	// is no run that is encrypted to it.
-	AttachHolder(point int) (*coordinator.HolderSession, error)
+	AttachHolder(name string, key statement.Key) (*coordinator.HolderSession, error)
 }
 
 // holding serves the Committee service.
@@ -94,15 +94,7 @@ func (h *holding) Hold(stream grpc.BidiStreamingServer[pb.HolderMessage, pb.Hold
 	if err := checkVersion(hello.GetProtocolVersion()); err != nil {
 		return err
 	}
-	record, _, err := h.book.Record(ctx)
-	if err != nil {
-		return err
-	}
-	point := record.Point(statement.Key(hello.GetSigningKey()))
-	if member, ok := record.Member(point); !ok || member.Name != caller(ctx) {
-		return fmt.Errorf("%s is no member of the committee with that key: %w", caller(ctx), errMalformed)
-	}
-	session, err := h.attach(ctx, point)
+	session, err := h.attach(ctx, statement.Key(hello.GetSigningKey()))
 	if err != nil {
 		return err
 	}
@@ -141,9 +133,9 @@ func (h *holding) Hold(stream grpc.BidiStreamingServer[pb.HolderMessage, pb.Hold
 }
 
 // attach waits for the run to begin: holders come before it does.
-func (h *holding) attach(ctx context.Context, point int) (*coordinator.HolderSession, error) {
+func (h *holding) attach(ctx context.Context, key statement.Key) (*coordinator.HolderSession, error) {
 	for {
-		s, err := h.holders.AttachHolder(point)
+		s, err := h.holders.AttachHolder(caller(ctx), key)
 		if !errors.Is(err, coordinator.ErrNoCommittee) {
 			return s, err
 		}

@@ -35,6 +35,7 @@ type Committee struct {
 type committee struct {
 	record  keyshare.SignedRecord
 	holders []*keyholder.Holder
+	keys    []ed25519.PrivateKey  // the holders' signing keys
 	sealers []*participant.Sealer // by client
 	dir     string
 }
@@ -58,13 +59,12 @@ func newCommittee(s Scenario) (_ *committee, err error) {
 	}()
 	r := &c.record.Record
 	*r = keyshare.Record{Name: s.Run.Name, Threshold: s.Committee.Threshold, Corrupt: s.Committee.Corrupt, Preset: t.Encryption.Preset, Roster: keyshare.RosterPinned}
-	var members []ed25519.PrivateKey
 	for i := range s.Committee.Members {
 		_, key, err := ed25519.GenerateKey(rand.Reader)
 		if err != nil {
 			return nil, err
 		}
-		members = append(members, key)
+		c.keys = append(c.keys, key)
 		r.Members = append(r.Members, keyshare.Member{Name: fmt.Sprintf("holder-%d", i+1), Key: statement.PublicKey(key)})
 	}
 	organisations := s.Committee.Organisations
@@ -80,7 +80,7 @@ func newCommittee(s Scenario) (_ *committee, err error) {
 		vouchers = append(vouchers, key)
 		r.Vouchers = append(r.Vouchers, keyshare.Voucher{Name: fmt.Sprintf("organisation-%05d", i+1), Key: statement.PublicKey(key)})
 	}
-	for _, key := range members {
+	for _, key := range c.keys {
 		signature, err := keyshare.SignRecord(r, key)
 		if err != nil {
 			return nil, err
@@ -107,7 +107,7 @@ func newCommittee(s Scenario) (_ *committee, err error) {
 	if c.dir, err = os.MkdirTemp(memoryDir(), "sotto-holders-"); err != nil {
 		return nil, err
 	}
-	for i, key := range members {
+	for i, key := range c.keys {
 		h, err := keyholder.Open(keyholder.Config{
 			Dir: filepath.Join(c.dir, r.Members[i].Name), Signing: key, Record: &c.record, Ring: ring,
 			Policy: permitted, Limits: terms.Limits,
@@ -146,7 +146,7 @@ func (c *committee) close() error {
 // holderLink is the in-process transport of one key holder.
 type holderLink struct {
 	c       *coordinator.Coordinator
-	point   int
+	member  keyshare.Member
 	silent  bool
 	session *coordinator.HolderSession
 }
@@ -155,7 +155,7 @@ func (l *holderLink) attach() error {
 	if l.session != nil {
 		return nil
 	}
-	s, err := l.c.AttachHolder(l.point)
+	s, err := l.c.AttachHolder(l.member.Name, l.member.Key)
 	if err != nil {
 		return fmt.Errorf("%w: %w", keyholder.ErrRefused, err)
 	}

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sotto-fl/sotto/client/keyholder"
 	"github.com/sotto-fl/sotto/client/participant"
 	"github.com/sotto-fl/sotto/internal/seed"
 	"github.com/sotto-fl/sotto/internal/statement"
@@ -26,6 +28,8 @@ type Options struct {
 	Observer coordinator.Observer // progress; may be nil
 	// Connect gives a client its transport. Default: in process.
 	Connect func(c *coordinator.Coordinator, client string) (participant.Server, error)
+	// ConnectHolder gives a key holder its transport. Default: in process.
+	ConnectHolder func(c *coordinator.Coordinator, member string, key ed25519.PrivateKey) (keyholder.Server, error)
 }
 
 // Result is what a scenario ends with.
@@ -36,6 +40,9 @@ type Result struct {
 	Seconds     float64
 	BytesUp     int64
 	BytesDown   int64
+
+	Ledger    []byte // of a run with a privacy contract
+	LedgerKey string // the public key it verifies with
 }
 
 // Final returns the last completed round, or nil.
@@ -86,6 +93,13 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 		options.Committee = &coordinator.Committee{Record: holders.record}
 		options.Spool = func() (coordinator.Spool, error) { return coordinator.NewFileSpool("") }
 	}
+	var book *pages
+	var key string
+	if s.Run.Privacy == coordinator.PrivacyContract {
+		if options.Books, book, key, err = newBooks(s, options.Committee, initial); err != nil {
+			return nil, err
+		}
+	}
 	c, err := coordinator.New(ctx, s.Run, store, options)
 	if err != nil {
 		return nil, err
@@ -95,7 +109,18 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	if holders != nil {
 		for i, h := range holders.holders {
 			g.Go(func() error {
-				return h.Run(ctx, &holderLink{c: c, point: i + 1, silent: i < s.Committee.Silent})
+				member := holders.record.Record.Members[i]
+				var server keyholder.Server = &holderLink{c: c, member: member, silent: i < s.Committee.Silent}
+				if o.ConnectHolder != nil {
+					var err error
+					if server, err = o.ConnectHolder(c, member.Name, holders.keys[i]); err != nil {
+						return err
+					}
+				}
+				if err := h.Run(ctx, server); err != nil {
+					return fmt.Errorf("key holder %s: %w", member.Name, err)
+				}
+				return nil
 			})
 		}
 	}
@@ -125,6 +150,9 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	m := &model.Model{Params: state.Params, Layout: c.Layout()}
 	sum := m.SHA256()
 	r := &Result{Model: m, ModelSHA256: hex.EncodeToString(sum[:]), Records: state.History, Seconds: time.Since(started).Seconds()}
+	if book != nil {
+		r.Ledger, r.LedgerKey = book.b, key
+	}
 	for _, rec := range r.Records {
 		r.BytesUp += rec.BytesUp
 		r.BytesDown += rec.BytesDown

@@ -27,6 +27,8 @@ const usage = `usage: server COMMAND [flags]
   revoke NAME         refuse a client's certificates from now on
   members             list the clients that joined
   serve               run the rounds; continues where it was stopped
+  report              write what a run promised and spent: JSON, a page, a registry entry
+  verify LEDGER       recompute everything in a ledger; needs its public key only
   status              show how far the run is
   version             print the version
 
@@ -42,11 +44,17 @@ flags of committee: -holders A,B,..    members that hold keys; without it, show 
 flags of serve:   -check               check the configuration, print it, and stop
                   -KEY VALUE           any key of the configuration
 
+flags of verify:  -key FILE|KEY        the server's public key (default ledger.pub beside the ledger)
+                  -checkpoint FILE     a checkpoint that a client has seen: the ledger must continue it
+flags of report:  -out DIR             where to write (default report)
+                  -ledger FILE         default: that of -dir
+                  -key FILE|KEY        as for verify
+
 example: server init && server invite north && server serve
 `
 
 var commands = map[string]func(ctx context.Context, args []string, stdout, stderr io.Writer) error{
-	"init": initServer, "invite": invite, "committee": draft, "revoke": revoke, "members": members, "serve": serve, "status": status,
+	"init": initServer, "invite": invite, "committee": draft, "revoke": revoke, "members": members, "serve": serve, "status": status, "report": writeReport, "verify": verify,
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -78,7 +86,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	default:
 		command, ok := commands[name]
 		if !ok {
-			return config.WithHint(config.Usagef("unknown command %q", name), "commands are init, invite, committee, revoke, members, serve, status and version; see server help")
+			return config.WithHint(config.Usagef("unknown command %q", name), "commands are init, invite, committee, revoke, members, serve, report, verify, status and version; see server help")
 		}
 		return command(ctx, args[1:], stdout, stderr)
 	}

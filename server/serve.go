@@ -19,6 +19,7 @@ import (
 	"github.com/sotto-fl/sotto/model/checkpoint"
 	"github.com/sotto-fl/sotto/model/dataset"
 	"github.com/sotto-fl/sotto/model/train"
+	"github.com/sotto-fl/sotto/privacy/ledger"
 	"github.com/sotto-fl/sotto/server/committee"
 	"github.com/sotto-fl/sotto/server/coordinator"
 	"github.com/sotto-fl/sotto/server/identity"
@@ -83,7 +84,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return diskFull(err, dir)
 	}
-	defer parts.store.Close()
+	defer parts.close()
 	run := &late{}
 	if c.Run.Encryption == "none" {
 		co, err := parts.coordinator(ctx, c, nil)
@@ -162,6 +163,7 @@ type parts struct {
 	dir     string
 	options coordinator.Options
 	store   *store.Store
+	ledger  *ledger.File // under a privacy contract
 }
 
 // open opens what is stored in dir and what the configuration names.
@@ -194,7 +196,22 @@ func (p *parts) coordinator(ctx context.Context, c Config, record *keyshare.Sign
 		o.Committee = &coordinator.Committee{Record: *record}
 		o.Spool = func() (coordinator.Spool, error) { return coordinator.NewFileSpool(filepath.Join(p.dir, "run")) }
 	}
+	if c.Run.Privacy == coordinator.PrivacyContract {
+		var err error
+		if o.Books, p.ledger, err = openBooks(ctx, p.dir, c, o.Committee, o.Initial); err != nil {
+			return nil, err
+		}
+	}
 	return coordinator.New(ctx, c.Run, p.store, o)
+}
+
+// close releases the directory.
+func (p *parts) close() error {
+	err := p.store.Close()
+	if p.ledger != nil {
+		err = errors.Join(err, p.ledger.Close())
+	}
+	return err
 }
 
 // evaluator measures the model on the server's public test set.

@@ -58,6 +58,13 @@ func runScenario(ctx context.Context, args []string, stdout, stderr io.Writer) e
 	}); err != nil {
 		return diskFull(err)
 	}
+	if r.Ledger != nil {
+		for name, b := range map[string][]byte{"ledger": r.Ledger, "ledger.pub": []byte(r.LedgerKey + "\n")} {
+			if err := os.WriteFile(filepath.Join(w.Dir(), name), b, 0o644); err != nil {
+				return err
+			}
+		}
+	}
 	sum := results.Summary{
 		Name: s.Name, Clients: s.Clients, TestAccuracy: math.NaN(), TestLoss: math.NaN(),
 		Seconds: r.Seconds, BytesUp: r.BytesUp, BytesDown: r.BytesDown, ModelSHA256: r.ModelSHA256,

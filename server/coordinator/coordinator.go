@@ -24,6 +24,7 @@ import (
 
 	"github.com/sotto-fl/sotto/aggregation/keyshare"
 	"github.com/sotto-fl/sotto/aggregation/serveropt"
+	"github.com/sotto-fl/sotto/internal/config"
 	"github.com/sotto-fl/sotto/model"
 	"github.com/sotto-fl/sotto/server/round"
 )
@@ -40,6 +41,7 @@ type Coordinator struct {
 	carrier   carrier // of those integers
 	terms     []byte  // canonical, under threshold encryption
 	known     *keyshare.Known
+	books     *Books
 	store     Store
 	evaluator Evaluator
 	observer  Observer
@@ -61,13 +63,14 @@ type Options struct {
 	Evaluator Evaluator // accuracy on a public test set
 	Observer  Observer
 	Committee *Committee            // the key holders; needed under threshold encryption
+	Books     *Books                // the ledger; needed under a privacy contract
 	Spool     func() (Spool, error) // where encrypted vectors wait; needed under threshold encryption
 	Initial   []float32             // parameters to start a new run from; default: the architecture's seeded initialisation
 }
 
 // New makes a coordinator that continues the run in store, or starts it when the
 // store is empty. It refuses a store whose run was started with another
-// configuration.
+// configuration, and a privacy contract whose plan costs more than its budget.
 func New(ctx context.Context, cfg Config, store Store, o Options) (*Coordinator, error) {
 	if err := errors.Join(cfg.Complete(), cfg.Validate()); err != nil {
 		return nil, err
@@ -96,6 +99,9 @@ func New(ctx context.Context, cfg Config, store Store, o Options) (*Coordinator,
 		opt: opt, sessions: map[string]*Session{}, changed: make(chan struct{}),
 	}
 	if cfg.private() {
+		if _, err := cfg.Contract.Certify(); err != nil {
+			return nil, config.At("contract", err)
+		}
 		d, err := cfg.Contract.Derive()
 		if err != nil {
 			return nil, err
@@ -115,6 +121,15 @@ func New(ctx context.Context, cfg Config, store Store, o Options) (*Coordinator,
 		return nil, err
 	}
 	c.model = c.identity(c.state.Params)
+	if cfg.private() {
+		if o.Books == nil {
+			return nil, fmt.Errorf("run %s has a privacy contract and no ledger", cfg.Name)
+		}
+		c.books = o.Books
+		if err := c.balance(); err != nil {
+			return nil, fmt.Errorf("continue the ledger of run %s: %w", cfg.Name, err)
+		}
+	}
 	return c, nil
 }
 
@@ -281,6 +296,8 @@ type attempt struct {
 	examples       map[string]int
 	announcement   keyshare.Announcement // under threshold encryption
 	keys           []keyshare.RoundKey
+	goal           int
+	entry          *entry // once certified, under a privacy contract
 	lr             float64
 	sum            sum
 	accepted       map[string]bool

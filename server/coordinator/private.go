@@ -45,6 +45,9 @@ func (c Config) validatePrivacy() error {
 	if layout, err := c.Task.Architecture.Layout(); err == nil && layout.Size() != k.Parameters {
 		bad("contract.parameters: got %d, the architecture has %d", k.Parameters, layout.Size())
 	}
+	if c.Task.Batch > k.MicroBatch {
+		bad("task.batch: got %d, want at most contract.micro_batch (%d): the contract charges for float32 sums of so many gradients", c.Task.Batch, k.MicroBatch)
+	}
 	if c.Weights != "uniform" {
 		bad("weights: got %q, want uniform: under a contract the divisor is a public constant", c.Weights)
 	}

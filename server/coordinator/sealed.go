@@ -38,7 +38,7 @@ func (s *sealed) newSum(a *attempt) (sum, error) {
 		return nil, fmt.Errorf("open the spool of round %d: %w", a.round, err)
 	}
 	ss := &sealedSum{
-		sealed: s, spool: spool, announcement: a.announcement, hash: a.announcement.Hash(),
+		sealed: s, attempt: a, spool: spool, announcement: a.announcement, hash: a.announcement.Hash(),
 		checker: kahe.NewSum(s.params), public: kahe.NewPublic(s.params, a.announcement.Seed()),
 		uploads: map[string]upload{},
 	}
@@ -49,6 +49,7 @@ func (s *sealed) newSum(a *attempt) (sum, error) {
 // sealedSum is the sum of one attempt.
 type sealedSum struct {
 	*sealed
+	attempt      *attempt
 	spool        Spool
 	announcement keyshare.Announcement
 	hash         statement.Digest

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sotto-fl/sotto/aggregation"
+	"github.com/sotto-fl/sotto/privacy/ledger"
 )
 
 // Outcomes that transports report to clients. The rpc packages carry them over
@@ -98,26 +99,27 @@ func (s *State) ticket() uint64 { return uint64(s.Round) + uint64(s.Spent) + 1 }
 // Record is what is known of one finished or void attempt. Metrics that were
 // not measured are absent (nil).
 type Record struct {
-	Round        int       `json:"round"`
-	Attempt      int       `json:"attempt"`
-	Void         string    `json:"void,omitempty"`
-	Cohort       int       `json:"cohort"`
-	Accepted     int       `json:"accepted"`
-	Rejected     int       `json:"rejected"`
-	Discarded    int       `json:"discarded"`
-	Objected     int       `json:"objected,omitempty"` // accepted, then left out because key holders objected
-	LR           float64   `json:"lr"`
-	Examples     uint64    `json:"examples"` // held by the clients that reported
-	Train        *Metric   `json:"train,omitempty"`
-	Validation   *Metric   `json:"validation,omitempty"` // of the model the round started from
-	Test         *Metric   `json:"test,omitempty"`       // of the model the round produced
-	Clamped      uint64    `json:"clamped"`              // values beyond the codec's range, over all clients
-	BytesUp      int64     `json:"bytes_up"`
-	BytesDown    int64     `json:"bytes_down"`
-	Started      time.Time `json:"started"`
-	Seconds      float64   `json:"seconds"`
-	MetricsError string    `json:"metrics_error,omitempty"`
-	Model        string    `json:"model"` // hexadecimal SHA-256 after the round
+	Round        int            `json:"round"`
+	Attempt      int            `json:"attempt"`
+	Void         string         `json:"void,omitempty"`
+	Cohort       int            `json:"cohort"`
+	Accepted     int            `json:"accepted"`
+	Rejected     int            `json:"rejected"`
+	Discarded    int            `json:"discarded"`
+	Objected     int            `json:"objected,omitempty"` // accepted, then left out because key holders objected
+	LR           float64        `json:"lr"`
+	Examples     uint64         `json:"examples"` // held by the clients that reported
+	Train        *Metric        `json:"train,omitempty"`
+	Validation   *Metric        `json:"validation,omitempty"` // of the model the round started from
+	Test         *Metric        `json:"test,omitempty"`       // of the model the round produced
+	Clamped      uint64         `json:"clamped"`              // values beyond the codec's range, over all clients
+	BytesUp      int64          `json:"bytes_up"`
+	BytesDown    int64          `json:"bytes_down"`
+	Started      time.Time      `json:"started"`
+	Seconds      float64        `json:"seconds"`
+	MetricsError string         `json:"metrics_error,omitempty"`
+	Ledger       *ledger.Commit `json:"ledger,omitempty"` // under a privacy contract
+	Model        string         `json:"model"`            // hexadecimal SHA-256 after the round
 }
 
 // Metric is a mean loss and an accuracy over Examples.

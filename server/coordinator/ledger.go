@@ -1,0 +1,164 @@
+package coordinator
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sotto-fl/sotto/internal/statement"
+	"github.com/sotto-fl/sotto/privacy/ledger"
+)
+
+// Books is where a run's privacy is accounted for: the ledger, and the secret that
+// blinds participants in it.
+type Books struct {
+	Ledger *ledger.Ledger
+	Secret []byte // at least 32 bytes, of the run alone
+}
+
+// PlanOf is the first record of the ledger of a configuration: everything about
+// privacy that the run promises. It takes up to a few seconds. initial identifies
+// the first model.
+func (c Config) PlanOf(committee *Committee, initial [32]byte) (*ledger.Plan, error) {
+	p, err := ledger.NewPlan(c.Name, c.Contract)
+	if err != nil {
+		return nil, err
+	}
+	task, err := c.Task.Encode()
+	if err != nil {
+		return nil, err
+	}
+	p.Encryption, p.Architecture = c.Encryption, c.Task.Architecture.Name
+	p.Task, p.Initial = sha256.Sum256(task), initial
+	p.Sampler = c.Contract.Mechanism + ", integers from AES-256-CTR"
+	if committee != nil {
+		r := &committee.Record.Record
+		k := &ledger.Committee{Record: ledger.Hash(r.Hash()), Threshold: r.Threshold, Corrupt: r.Corrupt}
+		for _, m := range r.Members {
+			k.Members = append(k.Members, ledger.Key(m.Key))
+		}
+		p.Committee = k
+	}
+	return p, p.Complete()
+}
+
+// entry is what the ledger has to know of an attempt that was certified.
+type entry struct {
+	set         statement.Digest
+	cohort      ledger.Hash
+	counts      *ledger.Counts
+	certificate []ledger.Signed
+	sum         ledger.Hash
+}
+
+// reserve sets the round's cost aside before its cohort is drawn. A budget that does
+// not bear it halts the run: ledger.ErrOverspend.
+func (c *Coordinator) reserve(ticket uint64, try int) error {
+	if c.books == nil {
+		return nil
+	}
+	_, err := c.books.Ledger.Reserve(time.Now(), ledger.Reserve{
+		Round: int(ticket), Attempt: try, Plan: c.books.Ledger.PlanHash(), ModelIn: c.model,
+	})
+	if errors.Is(err, ledger.ErrOverspend) {
+		return fmt.Errorf("%w: the privacy budget does not bear another round: %w", ErrHalted, err)
+	}
+	if err != nil {
+		return fmt.Errorf("reserve round %d in the ledger: %w", ticket, err)
+	}
+	return nil
+}
+
+// charge writes the round down as spent, before any key holder is asked to sign.
+func (c *Coordinator) charge(a *attempt, set statement.Digest, left []string) error {
+	if c.books == nil {
+		return nil
+	}
+	cohort, err := ledger.NewCohort(c.books.Secret, c.cfg.Name, int(a.announcement.Round), left, 0)
+	if err != nil {
+		return err
+	}
+	a.entry = &entry{set: set, cohort: cohort.Root(), counts: &ledger.Counts{
+		Target: a.goal, Sampled: len(a.cohort), Survived: len(left),
+	}}
+	if _, err := c.books.Ledger.Certify(time.Now(), ledger.Certified{
+		Round: int(a.announcement.Round), Attempt: a.attempt, Set: ledger.Hash(set), Cohort: a.entry.cohort, Counts: a.entry.counts,
+	}); err != nil {
+		return fmt.Errorf("charge round %d in the ledger: %w", a.round, err)
+	}
+	return nil
+}
+
+// settled is the ledger's record of a completed round. The store keeps it with the
+// round, so that a crash before it reached the ledger is made good at the next start.
+func (c *Coordinator) settled(a *attempt, out [32]byte, test *Metric) *ledger.Commit {
+	if c.books == nil || a.entry == nil {
+		return nil
+	}
+	e := a.entry
+	r := &ledger.Commit{
+		Round: int(a.announcement.Round), Attempt: a.attempt, Set: ledger.Hash(e.set), Cohort: e.cohort, Counts: e.counts,
+		Clip: c.cfg.Contract.Clip, Sum: e.sum, ModelIn: ledger.Hash(a.announcement.Model), ModelOut: out, Certificate: e.certificate,
+	}
+	if test != nil {
+		r.Public = &ledger.Evaluation{Accuracy: test.Accuracy, Loss: test.Loss, Examples: test.Examples}
+	}
+	return r
+}
+
+// enter puts a finished attempt into the ledger, after the store and before anyone
+// sees the model.
+func (c *Coordinator) enter(a *attempt, commit *ledger.Commit, void error) error {
+	if c.books == nil {
+		return nil
+	}
+	var err error
+	if void == nil {
+		_, err = c.books.Ledger.Commit(time.Now(), *commit)
+	} else {
+		_, err = c.books.Ledger.Void(time.Now(), ledger.Void{
+			Round: int(a.announcement.Round), Attempt: a.attempt, Reason: reason(void), Charged: a.entry != nil,
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("enter round %d in the ledger: %w", a.round, err)
+	}
+	return nil
+}
+
+// balance makes good what a crash left between store and ledger.
+func (c *Coordinator) balance() error {
+	open, ok := c.books.Ledger.Unfinished()
+	if !ok {
+		return nil
+	}
+	if n := len(c.state.History); n > 0 {
+		if k := c.state.History[n-1].Ledger; k != nil && k.Round == open.Number && k.Attempt == open.Attempt {
+			_, err := c.books.Ledger.Commit(time.Now(), *k)
+			return err
+		}
+	}
+	_, err := c.books.Ledger.Void(time.Now(), ledger.Void{
+		Round: open.Number, Attempt: open.Attempt, Reason: "the server stopped in the middle of it", Charged: open.Certified != nil,
+	})
+	return err
+}
+
+// reason bounds a text for the ledger.
+func reason(err error) string {
+	s := err.Error()
+	return s[:min(len(s), 200)]
+}
+
+// sumHash identifies an opened sum.
+func sumHash(values []int64) ledger.Hash {
+	h := sha256.New()
+	var b [8]byte
+	for _, v := range values {
+		binary.LittleEndian.PutUint64(b[:], uint64(v))
+		h.Write(b[:])
+	}
+	return ledger.Hash(h.Sum(nil))
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"time"
 
@@ -116,14 +117,16 @@ func (h *Holder) drop() {
 	h.stream, h.cancel = nil, nil
 }
 
-// open makes the stream if there is none.
-func (h *Holder) open() error {
+// open makes the stream if there is none. It waits for the run to begin.
+func (h *Holder) open(ctx context.Context) error {
 	if h.stream != nil {
 		return nil
 	}
 	// The stream outlives the call that opens it; Close and errors end it.
-	ctx, cancel := context.WithCancel(context.Background())
-	stream, err := pb.NewCommitteeClient(h.client.conn).Hold(ctx, grpc.WaitForReady(false))
+	lasting, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, cancel)
+	defer stop()
+	stream, err := pb.NewCommitteeClient(h.client.conn).Hold(lasting, grpc.WaitForReady(false))
 	if err != nil {
 		cancel()
 		return h.fail(err)
@@ -148,7 +151,7 @@ func (h *Holder) open() error {
 // fail drops the stream and translates what ended it. A send's io.EOF hides the
 // reason, which a receive has.
 func (h *Holder) fail(err error) error {
-	if h.stream != nil {
+	if h.stream != nil && errors.Is(err, io.EOF) {
 		if _, e := h.stream.Recv(); e != nil {
 			err = e
 		}
@@ -165,8 +168,8 @@ func (h *Holder) fail(err error) error {
 }
 
 // Heads implements keyholder.Server.
-func (h *Holder) Heads(context.Context) ([]keyholder.Head, error) {
-	if err := h.open(); err != nil {
+func (h *Holder) Heads(ctx context.Context) ([]keyholder.Head, error) {
+	if err := h.open(ctx); err != nil {
 		return nil, err
 	}
 	if h.head.Round == 0 {
@@ -177,7 +180,7 @@ func (h *Holder) Heads(context.Context) ([]keyholder.Head, error) {
 
 // NextTask implements keyholder.Server.
 func (h *Holder) NextTask(ctx context.Context) (keyholder.Task, error) {
-	if err := h.open(); err != nil {
+	if err := h.open(ctx); err != nil {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, h.cancel) // a stopped process leaves at once
@@ -191,8 +194,6 @@ func (h *Holder) NextTask(ctx context.Context) (keyholder.Task, error) {
 			h.drop()
 			return nil, ctx.Err()
 		}
-		h.cancel()
-		h.stream = nil
 		return nil, h.fail(err)
 	}
 	switch x := m.GetMessage().(type) {

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"io"
 	"net"
@@ -13,9 +14,12 @@ import (
 	"github.com/rs/zerolog"
 
 	clientid "github.com/sotto-fl/sotto/client/identity"
+	"github.com/sotto-fl/sotto/client/keyholder"
 	"github.com/sotto-fl/sotto/client/participant"
 	client "github.com/sotto-fl/sotto/client/rpc"
+	"github.com/sotto-fl/sotto/internal/statement"
 	"github.com/sotto-fl/sotto/model/checkpoint"
+	"github.com/sotto-fl/sotto/server/committee"
 	"github.com/sotto-fl/sotto/server/coordinator"
 	"github.com/sotto-fl/sotto/server/identity"
 	"github.com/sotto-fl/sotto/server/store"
@@ -37,6 +41,7 @@ func smallScenario() scenario.Scenario {
 type wire struct {
 	t         *testing.T
 	authority *identity.Authority
+	book      *committee.Book
 	listener  *breakable
 	once      sync.Once
 	server    *Server
@@ -56,19 +61,44 @@ func newWire(t *testing.T) *wire {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &wire{t: t, authority: a, listener: &breakable{Listener: l}}
+	book, err := committee.Open(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &wire{t: t, authority: a, book: book, listener: &breakable{Listener: l}}
 	t.Cleanup(func() {
 		now, cancel := context.WithCancel(context.Background())
 		cancel()
 		w.server.Shutdown(now)
+		book.Close()
 		a.Close()
 	})
 	return w
 }
 
 func (w *wire) connect(c *coordinator.Coordinator, name string) (participant.Server, error) {
+	return w.join(c, name)
+}
+
+// hold gives a key holder its stream.
+func (w *wire) hold(c *coordinator.Coordinator, member string, key ed25519.PrivateKey) (keyholder.Server, error) {
+	s, err := c.AttachHolder(member, statement.PublicKey(key))
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	joined, err := w.join(c, member)
+	if err != nil {
+		return nil, err
+	}
+	h := joined.Holder(key, s.Ring())
+	w.t.Cleanup(h.Close)
+	return h, nil
+}
+
+func (w *wire) join(c *coordinator.Coordinator, name string) (*client.Client, error) {
 	w.once.Do(func() {
-		w.server = New(w.authority, OfCoordinator(c), Config{}, zerolog.New(io.Discard))
+		w.server = New(w.authority, OfCoordinator(c), Config{Committee: w.book, Holders: c}, zerolog.New(io.Discard))
 		go w.server.Serve(w.listener)
 	})
 	inv, err := w.authority.Invite(w.t.Context(), name, w.listener.Addr().String(), time.Hour)
@@ -122,6 +152,58 @@ func TestSameModelOverTheWire(t *testing.T) {
 	}
 	if got, err := st.Latest(t.Context()); err != nil || got.Round != 2 || len(got.History) != 2 {
 		t.Errorf("stored: %+v, %v", got, err)
+	}
+}
+
+// Encrypted to four key holders, everything over gRPC: the same model as in one
+// process, and as without encryption.
+func TestSameModelEncryptedOverTheWire(t *testing.T) {
+	s := smallScenario()
+	plain, err := scenario.Run(t.Context(), s, scenario.Options{Workers: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Run.Encryption = coordinator.EncryptionThreshold
+	local, err := scenario.Run(t.Context(), s, scenario.Options{Workers: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWire(t)
+	remote, err := scenario.Run(t.Context(), s, scenario.Options{Workers: 2, Connect: w.connect, ConnectHolder: w.hold})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if remote.ModelSHA256 != local.ModelSHA256 || remote.ModelSHA256 != plain.ModelSHA256 {
+		t.Errorf("over the wire %s, in process %s, without encryption %s", remote.ModelSHA256, local.ModelSHA256, plain.ModelSHA256)
+	}
+	if remote.BytesUp != local.BytesUp || remote.BytesUp == plain.BytesUp {
+		t.Errorf("bytes up: %d over the wire, %d in process, %d without encryption", remote.BytesUp, local.BytesUp, plain.BytesUp)
+	}
+}
+
+// The same, with connections that break in the middle of rounds: of clients that
+// upload and of holders that wait.
+func TestSameModelEncryptedThroughBrokenConnections(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for backoff")
+	}
+	s := smallScenario()
+	s.Run.Encryption = coordinator.EncryptionThreshold
+	s.Run.Rounds.Grace = time.Minute
+	local, err := scenario.Run(t.Context(), s, scenario.Options{Workers: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWire(t)
+	var cuts atomic.Int32
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	remote, err := scenario.Run(ctx, s, scenario.Options{Workers: 2, Connect: w.connect, ConnectHolder: w.hold, Observer: cutting{w, &cuts}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if remote.ModelSHA256 != local.ModelSHA256 || cuts.Load() < 2 {
+		t.Errorf("with %d cuts %s, in process %s", cuts.Load(), remote.ModelSHA256, local.ModelSHA256)
 	}
 }
 

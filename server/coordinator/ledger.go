@@ -53,22 +53,23 @@ type entry struct {
 	sum         ledger.Hash
 }
 
-// reserve sets the round's cost aside before its cohort is drawn. A budget that does
-// not bear it halts the run: ledger.ErrOverspend.
-func (c *Coordinator) reserve(ticket uint64, try int) error {
+// reserve sets the round's cost aside before its cohort is drawn and returns the
+// ledger's head, which the announcement names. A budget that does not bear the round
+// halts the run: ledger.ErrOverspend.
+func (c *Coordinator) reserve(ticket uint64, try int) (head statement.Digest, err error) {
 	if c.books == nil {
-		return nil
+		return head, nil
 	}
-	_, err := c.books.Ledger.Reserve(time.Now(), ledger.Reserve{
+	h, err := c.books.Ledger.Reserve(time.Now(), ledger.Reserve{
 		Round: int(ticket), Attempt: try, Plan: c.books.Ledger.PlanHash(), ModelIn: c.model,
 	})
 	if errors.Is(err, ledger.ErrOverspend) {
-		return fmt.Errorf("%w: the privacy budget does not bear another round: %w", ErrHalted, err)
+		return head, fmt.Errorf("%w: the privacy budget does not bear another round: %w", ErrHalted, err)
 	}
 	if err != nil {
-		return fmt.Errorf("reserve round %d in the ledger: %w", ticket, err)
+		return head, fmt.Errorf("reserve round %d in the ledger: %w", ticket, err)
 	}
-	return nil
+	return statement.Digest(h.Root), nil
 }
 
 // charge writes the round down as spent, before any key holder is asked to sign.

@@ -27,7 +27,8 @@ func (c *Coordinator) plan(ctx context.Context) (*attempt, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	number, try := c.state.Round+1, c.state.Attempt+1
-	if err := c.reserve(c.state.ticket(), try); err != nil {
+	head, err := c.reserve(c.state.ticket(), try)
+	if err != nil {
 		return nil, err
 	}
 	cohort := ready
@@ -71,7 +72,7 @@ func (c *Coordinator) plan(ctx context.Context) (*attempt, error) {
 	}
 	a.goal = goal
 	if c.committee != nil {
-		c.announce(a, goal)
+		c.announce(a, goal, head)
 	}
 	if a.sum, err = c.carrier.newSum(a); err != nil {
 		return nil, err

@@ -51,9 +51,13 @@ func approve(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	if err != nil {
 		return err
 	}
-	r, signed, err := client.Record(ctx)
+	id, err := identity.Load(*dir)
 	if err != nil {
 		return err
+	}
+	r, signed, err := client.Record(ctx)
+	if err != nil {
+		return explain(err, id.Address)
 	}
 	hash := r.Hash()
 	print := keyshare.Fingerprint(hash)
@@ -150,12 +154,17 @@ func hold(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer client.Close()
-	signed, err := client.SignedRecord(ctx)
+	id, err := identity.Load(*dir)
 	if err != nil {
 		return err
 	}
+	signed, err := client.SignedRecord(ctx)
+	if err != nil {
+		return explain(err, id.Address)
+	}
+	renew := "look at the record the server has now: client approve -dir " + *dir
 	if err := p.CheckRecord(&signed.Record); err != nil {
-		return err
+		return config.WithHint(err, renew)
 	}
 	preset, err := preset(signed.Record.Preset)
 	if err != nil {
@@ -183,8 +192,10 @@ func hold(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	case errors.Is(err, context.Canceled):
 		log.Info().Msg("stopped; start again to continue")
 		return nil
+	case errors.Is(err, keyholder.ErrRefused):
+		return config.WithHint(err, "if the committee changed: "+renew)
 	}
-	return err
+	return explain(err, id.Address)
 }
 
 // preset finds encryption parameters by name. Only those of this program are known.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/sotto-fl/sotto/client/identity"
 	"github.com/sotto-fl/sotto/client/participant"
+	"github.com/sotto-fl/sotto/client/policy"
 	"github.com/sotto-fl/sotto/client/rpc"
 	"github.com/sotto-fl/sotto/internal/config"
 	"github.com/sotto-fl/sotto/internal/seed"
@@ -193,6 +194,10 @@ func take(ctx context.Context, args []string, _, stderr io.Writer) error {
 	case errors.Is(err, context.Canceled):
 		log.Info().Msg("stopped; run again to continue")
 		return nil
+	case errors.Is(err, policy.ErrRefused):
+		return config.WithHint(err, "look at the record the server has now: client approve -dir "+dir)
+	case seal == nil && errors.Is(err, participant.ErrRefused):
+		return config.WithHint(err, "if the run encrypts updates, approve its committee first: client approve -dir "+dir)
 	}
 	return explain(err, id.Address)
 }

@@ -2,6 +2,7 @@ package participant
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -43,7 +44,7 @@ func (p *Participant) openPrivacy(o Order, s *sealed) (*private, error) {
 		return refuse(errors.New("this client has no secret to draw noise from"))
 	}
 	if p.private != nil && p.private.hash == s.announcement.Contract {
-		return p.private.task, nil
+		return p.private.task, p.permit(o, p.private.task.contract)
 	}
 	c, err := privacy.Decode(s.terms.Privacy)
 	if err != nil {
@@ -52,8 +53,8 @@ func (p *Participant) openPrivacy(o Order, s *sealed) (*private, error) {
 	if c.Lane != privacy.DistributedDPSGD || c.Unit != privacy.UnitExample {
 		return refuse(fmt.Errorf("it asks for lane %s and unit %s, this client does %s for unit %s", c.Lane, c.Unit, privacy.DistributedDPSGD, privacy.UnitExample))
 	}
-	if c.Parameters != p.layout.Size() {
-		return refuse(fmt.Errorf("it is for %d parameters, the model has %d", c.Parameters, p.layout.Size()))
+	if err := p.permit(o, c); err != nil {
+		return nil, err
 	}
 	t := &private{contract: c, sum: make([]float64, c.Parameters)}
 	if t.derived, err = c.Derive(); err != nil {
@@ -77,6 +78,23 @@ func (p *Participant) openPrivacy(o Order, s *sealed) (*private, error) {
 	return t, nil
 }
 
+// permit checks a contract against the task and the data at hand, either of which may be
+// another than when the contract was opened.
+func (p *Participant) permit(o Order, c privacy.Contract) error {
+	refuse := func(format string, args ...any) error {
+		return fmt.Errorf("privacy contract of run %s: %w: %w", o.Run, ErrRefused, fmt.Errorf(format, args...))
+	}
+	switch {
+	case c.Parameters != p.layout.Size():
+		return refuse("it is for %d parameters, the model has %d", c.Parameters, p.layout.Size())
+	case p.task.Batch > c.MicroBatch:
+		return refuse("it charges for sums of %d gradients in float32 (micro_batch), the task adds up %d (batch)", c.MicroBatch, p.task.Batch)
+	case p.training.Len() < c.MinRecords:
+		return fmt.Errorf("%w in run %s: its privacy contract wants at least %d training records of an owner (min_records), this client has %d: add records, or stay out of this run", errLocal, o.Run, c.MinRecords, p.training.Len())
+	}
+	return nil
+}
+
 // openedContract remembers the last contract that was opened.
 type openedContract struct {
 	hash [32]byte
@@ -86,7 +104,9 @@ type openedContract struct {
 // step is one owner's part of a round of distributed DP-SGD: a secret Poisson batch,
 // the sum of its clipped gradients, rotated, rounded once, and a share of the noise.
 // Coins and noise belong to the round's number among the key holders, who open one
-// sum for it: an attempt that is repeated repeats them, and nothing else does.
+// sum for it: an attempt that is repeated repeats them, and nothing else does. The noise
+// is bound to the model as well: were a number ever used for two models, the difference
+// of the two sums would still carry noise.
 func (p *Participant) step(ctx context.Context, o Order, s *sealed, t *private, global []float32) ([]int32, error) {
 	trainer, release, err := p.trainers.Borrow(ctx, p.task)
 	if err != nil {
@@ -105,7 +125,7 @@ func (p *Participant) step(ctx context.Context, o Order, s *sealed, t *private, 
 	}
 	t.rotation.Reseed(privacy.RotationSeed(t.hash, o.Round))
 	values := make([]int32, t.derived.Fields)
-	rng := noise.NewDRBG(secret.Derive("share", number))
+	rng := noise.NewDRBG(secret.Derive("share/"+hex.EncodeToString(o.Model[:]), number))
 	if err := t.encoder.Sum(values, t.sum, t.contract.Clip, t.derived.Clamp(records), rng); err != nil {
 		return nil, fmt.Errorf("encode round %d: %w", o.Round, err)
 	}

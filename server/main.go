@@ -29,6 +29,7 @@ const usage = `usage: server COMMAND [flags]
   serve               run the rounds; continues where it was stopped
   report              write what a run promised and spent: JSON, a page, a registry entry
   verify LEDGER       recompute everything in a ledger; needs its public key only
+  epsilon             what a plan costs, or how much noise an epsilon takes
   status              show how far the run is
   version             print the version
 
@@ -50,11 +51,19 @@ flags of report:  -out DIR             where to write (default report)
                   -ledger FILE         default: that of -dir
                   -key FILE|KEY        as for verify
 
+flags of epsilon: -q Q                 probability that a record is in a step (default 1)
+                  -noise-multiplier Z  standard deviation of the noise over the sensitivity
+                  -target-epsilon E    find the least noise multiplier instead
+                  -steps T             (default 1)
+                  -delta D             (default 1e-5)
+                  -accountant NAME     pld, rdp, zcdp, gdp or exact (default pld)
+                  -json                for programs, all digits
+
 example: server init && server invite north && server serve
 `
 
 var commands = map[string]func(ctx context.Context, args []string, stdout, stderr io.Writer) error{
-	"init": initServer, "invite": invite, "committee": draft, "revoke": revoke, "members": members, "serve": serve, "status": status, "report": writeReport, "verify": verify,
+	"init": initServer, "invite": invite, "committee": draft, "revoke": revoke, "members": members, "serve": serve, "status": status, "report": writeReport, "verify": verify, "epsilon": epsilon,
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -86,7 +95,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	default:
 		command, ok := commands[name]
 		if !ok {
-			return config.WithHint(config.Usagef("unknown command %q", name), "commands are init, invite, committee, revoke, members, serve, report, verify, status and version; see server help")
+			return config.WithHint(config.Usagef("unknown command %q", name), "commands are init, invite, committee, revoke, members, serve, report, verify, epsilon, status and version; see server help")
 		}
 		return command(ctx, args[1:], stdout, stderr)
 	}

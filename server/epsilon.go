@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strconv"
+
+	"github.com/sotto-fl/sotto/internal/config"
+	"github.com/sotto-fl/sotto/internal/term"
+	"github.com/sotto-fl/sotto/privacy/accountant"
+)
+
+// epsilon answers what a plan of Poisson-sampled Gaussian steps costs, or how much noise
+// an epsilon takes. It needs no server's folder.
+func epsilon(_ context.Context, args []string, stdout, _ io.Writer) error {
+	f, _ := flags("epsilon")
+	q := f.Float64("q", 1, "")
+	z := f.Float64("noise-multiplier", 0, "")
+	steps := f.Int64("steps", 1, "")
+	delta := f.Float64("delta", 1e-5, "")
+	method := f.String("accountant", string(accountant.PLD), "")
+	target := f.Float64("target-epsilon", 0, "")
+	asJSON := f.Bool("json", false, "")
+	if _, err := parse(f, args, ""); err != nil {
+		return err
+	}
+	given := map[string]bool{}
+	f.Visit(func(g *flag.Flag) { given[g.Name] = true })
+	switch {
+	case given["target-epsilon"] == given["noise-multiplier"]:
+		return config.WithHint(config.Usagef("epsilon needs either -noise-multiplier or -target-epsilon"), "try: server epsilon -q 0.01 -noise-multiplier 1.1 -steps 1000")
+	case given["target-epsilon"] && !(*target > 0):
+		return config.Usagef("-target-epsilon: got %g, want more than 0", *target)
+	case given["noise-multiplier"] && !(*z > 0):
+		return config.Usagef("-noise-multiplier: got %g, want more than 0", *z)
+	case !(*delta > 0 && *delta < 1):
+		return config.Usagef("-delta: got %g, want more than 0 and less than 1", *delta)
+	}
+	r, err := accountant.Plan(accountant.PlanRequest{
+		Method: accountant.Method(*method), Q: *q, NoiseMultiplier: *z, Steps: *steps, Delta: *delta, TargetEpsilon: *target,
+	})
+	if errors.Is(err, accountant.ErrInvalid) || errors.Is(err, accountant.ErrUnsupported) {
+		return &config.UsageError{Err: err}
+	}
+	if err != nil {
+		return err
+	}
+	if *asJSON {
+		b, err := json.MarshalIndent(r, "", "  ")
+		if err != nil {
+			return fmt.Errorf("no finite epsilon: %w: raise the noise or delta", err)
+		}
+		_, err = fmt.Fprintf(stdout, "%s\n", b)
+		return err
+	}
+	number := func(v float64) string { return strconv.FormatFloat(v, 'g', 8, 64) }
+	rows := [][]string{
+		{"noise multiplier", number(r.NoiseMultiplier)},
+		{"epsilon at most", number(r.Upper)},
+		{"estimate", number(r.Estimate)},
+		{"at least", number(r.Lower)},
+		{"delta", number(r.Delta)},
+		{"method", r.Method},
+	}
+	for _, a := range r.Assumptions {
+		rows = append(rows, []string{"assumed", a})
+	}
+	return term.Table(stdout, nil, rows)
+}

@@ -20,6 +20,7 @@ import (
 const usage = `usage: simulations [COMMAND] [flags]
 
   run      run a scenario (this is what happens without a command)
+  compare  run policies of who works how much on one fleet; what each costs in joules
   data     write a folder of images for each of several clients, for trying
            server and client on one machine
   version  print the version
@@ -31,6 +32,15 @@ flags of run:
   -out DIR         folder for the results (default runs/TIME-NAME)
   -print           print the scenario with every choice written out, and stop
   -KEY VALUE       any key of a scenario, e.g. -run.rounds.count 5 -clients 50
+
+flags of compare:
+  -scenario FILE   data, partition and task, e.g. simulations/scenarios/energy.yaml
+  -fleet FILE      devices, rounds and target, e.g. simulations/fleets/mixed.yaml
+  -policies A,B    which (default all that are quick to compare)
+  -target-accuracy A, -rounds N, -ratio R   in place of the fleet file's
+  -lane L          none, A, B or distributed-dp-sgd (default none)
+  -seeds K         seeds 1 to K (default 5)
+  -workers N, -out DIR   as for run
 
 flags of data:
   -out DIR         where to write (default sites)
@@ -58,6 +68,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch command {
 	case "run":
 		err = runScenario(ctx, args, stdout, stderr)
+	case "compare":
+		err = comparePolicies(ctx, args, stdout, stderr)
 	case "data":
 		err = writeData(args, stdout)
 	case "version":
@@ -65,7 +77,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case "help":
 		_, err = io.WriteString(stdout, usage)
 	default:
-		err = config.WithHint(config.Usagef("unknown command %q", command), "commands are run, data and version; see simulations help")
+		err = config.WithHint(config.Usagef("unknown command %q", command), "commands are run, compare, data and version; see simulations help")
 	}
 	if errors.Is(err, flag.ErrHelp) {
 		io.WriteString(stdout, usage)

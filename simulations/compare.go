@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sotto-fl/sotto/internal/config"
+	"github.com/sotto-fl/sotto/server/schedule/policy"
+	"github.com/sotto-fl/sotto/simulations/compare"
+	"github.com/sotto-fl/sotto/simulations/fleet"
+	"github.com/sotto-fl/sotto/simulations/scenario"
+)
+
+const (
+	defaultPolicies = "price,price-uniform,random-full,random-best,fedcs,olar,ecolearn,oort,oracle"
+	reference       = "random-full" // what others are divided by
+)
+
+// comparePolicies runs policies on one fleet and writes what each took.
+func comparePolicies(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	f := flag.NewFlagSet("compare", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	policies := f.String("policies", defaultPolicies, "")
+	target := f.Float64("target-accuracy", 0, "")
+	seeds := f.Int("seeds", 5, "")
+	scenarioFile := f.String("scenario", "", "")
+	fleetFile := f.String("fleet", "", "")
+	rounds := f.Int("rounds", 0, "")
+	ratio := f.Float64("ratio", 0, "")
+	laneName := f.String("lane", "none", "")
+	out := f.String("out", "", "")
+	workers := f.Int("workers", runtime.GOMAXPROCS(0), "")
+	if err := f.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return &config.UsageError{Err: err}
+	}
+	if f.NArg() > 0 {
+		return config.Usagef("compare takes flags only, got %q", f.Arg(0))
+	}
+	if *scenarioFile == "" || *fleetFile == "" {
+		return config.WithHint(config.Usagef("compare needs a scenario and a fleet"), "simulations compare -scenario simulations/scenarios/energy.yaml -fleet simulations/fleets/mixed.yaml")
+	}
+	if *seeds < 1 || *seeds > 1000 || *workers < 1 || *workers > 1024 {
+		return config.Usagef("-seeds is %d and -workers is %d, want 1 to 1000 and 1 to 1024", *seeds, *workers)
+	}
+	s := scenario.Default()
+	if err := config.Load(&s, config.Sources{File: *scenarioFile}); err != nil {
+		return err
+	}
+	var c fleet.Config
+	if err := config.Load(&c, config.Sources{File: *fleetFile}); err != nil {
+		return err
+	}
+	for _, o := range []struct {
+		given bool
+		set   func()
+	}{
+		{*target != 0, func() { c.Target = *target }}, {*rounds != 0, func() { c.Round.Count = *rounds }}, {*ratio != 0, func() { c.Round.Ratio = *ratio }},
+	} {
+		if o.given {
+			o.set()
+		}
+	}
+	if err := c.Validate(); err != nil {
+		return &config.UsageError{Err: err}
+	}
+	lane, err := parseLane(*laneName)
+	if err != nil {
+		return err
+	}
+	names := strings.Split(*policies, ",")
+	if !slices.Contains(names, reference) {
+		names = append(names, reference)
+	}
+	for _, name := range names {
+		p, err := policy.New(name)
+		if err != nil {
+			return &config.UsageError{Err: err}
+		}
+		if err := policy.Check(p, lane); err != nil {
+			return &config.UsageError{Err: err}
+		}
+	}
+	if *out == "" {
+		*out = filepath.Join("runs", time.Now().Format("20060102-150405")+"-compare-"+c.Name)
+	}
+	if err := os.MkdirAll(*out, 0o755); err != nil {
+		return err
+	}
+	runs := make(map[string][]*compare.Run)
+	for k := range *seeds {
+		w, err := compare.NewWorld(s, c, uint64(k+1))
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			started := time.Now()
+			r, err := w.Simulate(ctx, name, lane, c.Target, *workers)
+			if err != nil {
+				return err
+			}
+			runs[name] = append(runs[name], r)
+			last := r.Rounds[len(r.Rounds)-1]
+			fmt.Fprintf(stderr, "seed %d  %-14s target in round %2d, then accuracy %.2f %% and %.1f kJ after %d rounds  (%.0f s)\n", k+1, name, r.Reached, 100*last.Accuracy, last.Device/1e3, len(r.Rounds), time.Since(started).Seconds())
+		}
+	}
+	fmt.Fprintf(stdout, "%s on fleet %s: target %.4g %%, %d seeds, %d rounds of %d clients, work ratio %g, lane %s; mean ± 95 %% interval; joules from power profiles\n\n", s.Name, c.Name, 100*c.Target, *seeds, c.Round.Count, c.Round.Cohort, c.Round.Ratio, lane)
+	if err := compare.WriteTables(stdout, compare.Summarise(runs, names, reference), reference, *seeds); err != nil {
+		return err
+	}
+	file, err := os.Create(filepath.Join(*out, "rounds.csv"))
+	if err != nil {
+		return diskFull(err)
+	}
+	if err := errors.Join(compare.WriteCSV(file, runs, names), file.Close()); err != nil {
+		return diskFull(err)
+	}
+	png, err := compare.Plot(runs, names, c.Target)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(*out, "accuracy.png"), png, 0o644); err != nil {
+		return diskFull(err)
+	}
+	_, err = fmt.Fprintf(stdout, "\nresults: %s\n", *out)
+	return err
+}
+
+func parseLane(name string) (policy.Lane, error) {
+	for _, l := range []policy.Lane{policy.None, policy.LaneA, policy.LaneB, policy.Distributed} {
+		if l.String() == name {
+			return l, nil
+		}
+	}
+	return 0, config.Usagef("-lane: got %q, want none, A, B or distributed-dp-sgd", name)
+}

@@ -1,0 +1,145 @@
+package compare
+
+import (
+	"bytes"
+	"context"
+	"math"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sotto-fl/sotto/internal/config"
+	"github.com/sotto-fl/sotto/server/schedule/policy"
+	"github.com/sotto-fl/sotto/simulations/fleet"
+	"github.com/sotto-fl/sotto/simulations/scenario"
+)
+
+// small is a world that trains in a moment.
+func small(t *testing.T) *World {
+	t.Helper()
+	s := scenario.Default()
+	if err := config.Load(&s, config.Sources{File: "../scenarios/energy.yaml"}); err != nil {
+		t.Fatal(err)
+	}
+	s.Clients, s.Data, s.Run.Rounds.MinReports = 12, scenario.Data{Set: "mnist", Train: 1500, Test: 300}, 3
+	s.Partition.Least = 20
+	var c fleet.Config
+	if err := config.Load(&c, config.Sources{File: "../fleets/mixed.yaml"}); err != nil {
+		t.Fatal(err)
+	}
+	c.Round.Count, c.Round.Cohort, c.Round.Tasks = 4, 4, 16
+	w, err := NewWorld(s, c, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// Neither the number of workers nor another policy before it changes a run.
+func TestRunIsRepeatable(t *testing.T) {
+	w := small(t)
+	var first *Run
+	for _, workers := range []int{1, 3} {
+		r, err := w.Simulate(context.Background(), "price", policy.None, 0.5, workers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = r
+		} else if d := cmp.Diff(first, r); d != "" {
+			t.Error(d)
+		}
+	}
+}
+
+// Books balance for every policy, in every lane that it may run in; ours has no regret
+// where the cohort's energy is least by construction.
+func TestBooksBalance(t *testing.T) {
+	w := small(t)
+	for _, name := range policy.Names() {
+		p, err := policy.New(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lanes, _ := p.Lanes()
+		for _, lane := range lanes {
+			r, err := w.Simulate(context.Background(), name, lane, 0.1, 2)
+			if err != nil {
+				t.Fatalf("%s, lane %s: %v", name, lane, err)
+			}
+			var before Costs
+			for n, x := range r.Rounds {
+				if x.Device < before.Device || x.Network < before.Network || x.Seconds <= before.Seconds || x.Rounds != n+1 {
+					t.Errorf("%s, lane %s: round %d costs %+v after %+v", name, lane, n+1, x.Costs, before)
+				}
+				if x.Waiting+x.Wasted > x.Device*(1+1e-9) || math.IsNaN(x.Grams) {
+					t.Errorf("%s, lane %s: parts of %+v exceed the whole", name, lane, x.Costs)
+				}
+				before = x.Costs
+			}
+			if lane != policy.Distributed && r.Regret < -1e-9 {
+				t.Errorf("%s, lane %s: %g below the exact optimum", name, lane, r.Regret)
+			}
+			if name == "price" && lane != policy.Distributed && r.Regret > 1e-6 {
+				t.Errorf("lane %s: regret of the posted or joint price is %g, want 0", lane, r.Regret)
+			}
+		}
+	}
+}
+
+func TestRefusesWrongLaneAndTask(t *testing.T) {
+	w := small(t)
+	if _, err := w.Simulate(context.Background(), "oort", policy.LaneA, 0.5, 1); err == nil {
+		t.Error("oort looks at losses and may not run in lane A")
+	}
+	s := scenario.Default()
+	if _, err := NewWorld(s, w.fleet.Config, 1); err == nil {
+		t.Error("an encrypted scenario is accepted, and would not be encrypted")
+	}
+}
+
+// With constant gradients g, SGD with momentum moves by lr times pull times g.
+func TestPull(t *testing.T) {
+	for _, m := range []float64{0, 0.5, 0.9} {
+		var v, moved float64
+		for n := 1; n <= 20; n++ {
+			v = m*v + 1
+			moved += v
+			if got := pull(n, m); math.Abs(got-moved) > 1e-9*moved {
+				t.Errorf("momentum %g, %d steps: %g, want %g", m, n, got, moved)
+			}
+		}
+	}
+}
+
+func TestInterval(t *testing.T) {
+	// t(0.975, 4) = 2.776; standard deviation of 1..5 is sqrt(2.5).
+	i := interval([]float64{1, 2, 3, 4, 5})
+	if math.Abs(i.Mean-3) > 1e-12 || math.Abs(i.Half-2.776*math.Sqrt(0.5)) > 1e-3 {
+		t.Errorf("%+v", i)
+	}
+}
+
+func TestReports(t *testing.T) {
+	w := small(t)
+	runs := map[string][]*Run{}
+	for _, name := range []string{"price", "random-full"} {
+		r, err := w.Simulate(context.Background(), name, policy.None, 0.999, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		runs[name] = []*Run{r}
+	}
+	names := []string{"price", "random-full"}
+	var b bytes.Buffer
+	if err := WriteTables(&b, Summarise(runs, names, "random-full"), "random-full", 1); err != nil || !bytes.Contains(b.Bytes(), []byte("never")) {
+		t.Errorf("a target that nobody reached is not said so (%v):\n%s", err, b.String())
+	}
+	b.Reset()
+	if err := WriteCSV(&b, runs, names); err != nil || bytes.Count(b.Bytes(), []byte("\n")) != 9 {
+		t.Errorf("%v: %d lines, want a header and 8 rounds", err, bytes.Count(b.Bytes(), []byte("\n")))
+	}
+	if png, err := Plot(runs, names, 0.9); err != nil || !bytes.HasPrefix(png, []byte("\x89PNG")) {
+		t.Errorf("no picture: %v", err)
+	}
+}

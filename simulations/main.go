@@ -30,6 +30,7 @@ flags of run:
   -seed N          root of everything random (run.seed)
   -workers N       trainers at work at once; does not change the result
   -out DIR         folder for the results (default runs/TIME-NAME)
+  -baseline        after a private run, the same without privacy, timed apart
   -print           print the scenario with every choice written out, and stop
   -KEY VALUE       any key of a scenario, e.g. -run.rounds.count 5 -clients 50
 

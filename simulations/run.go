@@ -32,6 +32,12 @@ func runScenario(ctx context.Context, args []string, stdout, stderr io.Writer) e
 	if o.print {
 		return config.WriteYAML(stdout, s, "A scenario with every choice written out. Run it with: simulations run -scenario FILE")
 	}
+	var plain scenario.Scenario
+	if o.baseline {
+		if plain, err = s.Baseline(); err != nil {
+			return config.WithHint(&config.UsageError{Err: err}, "leave -baseline out, or name a private scenario")
+		}
+	}
 	if o.out == "" {
 		o.out = filepath.Join("runs", time.Now().Format("20060102-150405")+"-"+s.Name)
 	}
@@ -76,6 +82,14 @@ func runScenario(ctx context.Context, args []string, stdout, stderr io.Writer) e
 			sum.TestAccuracy, sum.TestLoss = f.Test.Accuracy, f.Test.Loss
 		}
 	}
+	if sum.Epsilon, err = epsilons(s); err != nil {
+		return err
+	}
+	if o.baseline {
+		if sum.BaselineSeconds, sum.BaselineAccuracy, err = runBaseline(ctx, plain, o.workers); err != nil {
+			return fmt.Errorf("baseline: %w", err)
+		}
+	}
 	if sum, err = w.Finish(sum); err != nil {
 		return err
 	}
@@ -113,9 +127,10 @@ func diskFull(err error) error {
 }
 
 type runOptions struct {
-	workers int
-	out     string
-	print   bool
+	workers  int
+	out      string
+	print    bool
+	baseline bool
 }
 
 // parseRun reads the scenario: defaults, file, environment, flags.
@@ -126,6 +141,7 @@ func parseRun(args []string) (scenario.Scenario, runOptions, error) {
 	f.IntVar(&o.workers, "workers", runtime.GOMAXPROCS(0), "")
 	f.StringVar(&o.out, "out", "", "")
 	f.BoolVar(&o.print, "print", false, "")
+	f.BoolVar(&o.baseline, "baseline", false, "")
 	var seed *uint64 // nil: not given
 	f.Func("seed", "", func(text string) error {
 		n, err := strconv.ParseUint(text, 10, 64)

@@ -55,6 +55,12 @@ type Summary struct {
 	Kernel       string  `json:"kernel"` // model/kernel.Name of the run
 	Workers      int     `json:"workers"`
 
+	// Of runs with a privacy contract, against each adversary.
+	Epsilon []Epsilon `json:"epsilon,omitempty"`
+	// Of the same run without privacy, where it was asked for; timed apart.
+	BaselineSeconds  float64 `json:"baseline_seconds,omitempty"`
+	BaselineAccuracy float64 `json:"baseline_accuracy,omitempty"`
+
 	// Finish fills in those of the following that are zero.
 	PeakRSS   int64  `json:"peak_rss_bytes"`
 	GoVersion string `json:"go_version"`

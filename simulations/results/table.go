@@ -31,7 +31,7 @@ func WriteRounds(w io.Writer, rows []Row) error {
 
 // WriteTable writes the figures of a finished run, one a line.
 func (s Summary) WriteTable(w io.Writer) error {
-	return term.Table(w, nil, [][]string{
+	rows := [][]string{
 		{"run", s.Name},
 		{"test accuracy", percent(s.TestAccuracy)},
 		{"test loss", decimal(s.TestLoss)},
@@ -42,7 +42,14 @@ func (s Summary) WriteTable(w io.Writer) error {
 		{"peak memory", size(s.PeakRSS)},
 		{"seed", strconv.FormatUint(s.Seed, 10)},
 		{"model sha256", s.ModelSHA256},
-	})
+	}
+	if s.BaselineSeconds > 0 {
+		rows = append(rows, []string{"baseline", fmt.Sprintf("%s without privacy (federated averaging), %.1f s", percent(s.BaselineAccuracy), s.BaselineSeconds)})
+	}
+	if err := term.Table(w, nil, rows); err != nil || len(s.Epsilon) == 0 {
+		return err
+	}
+	return writeEpsilons(w, s.Epsilon)
 }
 
 func percent(v float64) string {

@@ -1,0 +1,187 @@
+package energy
+
+import (
+	"io/fs"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sotto-fl/sotto/internal/costcurve"
+)
+
+// Options of a Meter. The zero value is this machine.
+type Options struct {
+	Now    func() time.Duration // monotonic; nil: the process's clock
+	Cores  int                  // processors of the machine; 0: those that Go sees
+	Busy   int                  // of them at work while training; 0: one
+	Model  *Model               // instead of the one that the system names, e.g. fitted by calibration
+	Replay *Replay              // instead of the system's sources
+}
+
+// Meter measures phase after phase.
+type Meter struct {
+	source source // nil: none but the model
+	model  Model
+	now    func() time.Duration
+	busy   float64
+	notes  []string
+
+	running bool
+	phase   Phase
+	load    float64
+	valid   bool // the source was started
+	last    time.Duration
+	open    Reading
+	done    []Reading
+}
+
+// Open finds the best source that sys, a view of /sys, offers. It always succeeds: the
+// model is left when nothing else is, and Notes says what was missing.
+func Open(sys fs.FS, o Options) *Meter {
+	m := &Meter{now: o.Now}
+	if m.now == nil {
+		start := time.Now()
+		m.now = func() time.Duration { return time.Since(start) }
+	}
+	if o.Cores == 0 {
+		o.Cores = runtime.NumCPU()
+	}
+	m.busy = float64(max(1, o.Busy)) / float64(max(1, o.Cores))
+	if m.model = modelOf(sys, o.Cores); o.Model != nil {
+		m.model = *o.Model
+	}
+	if o.Replay != nil {
+		r := *o.Replay
+		r.now = m.now
+		m.source = &r
+		return m
+	}
+	for _, open := range []func(fs.FS) (source, error){
+		func(sys fs.FS) (source, error) { return openRails(sys) },
+		func(sys fs.FS) (source, error) { return openRAPL(sys) },
+		func(sys fs.FS) (source, error) { return openACPI(sys) },
+		func(sys fs.FS) (source, error) { return openSockets(sys) },
+		func(sys fs.FS) (source, error) { return openBattery(sys) },
+	} {
+		s, err := open(sys)
+		if err == nil {
+			m.source = s
+			return m
+		}
+		m.notes = append(m.notes, err.Error())
+	}
+	return m
+}
+
+// Source says what is measured; Tier how.
+func (m *Meter) Source() string {
+	if m.source != nil {
+		return m.source.name()
+	}
+	return "model, " + m.model.Name
+}
+
+// Tier is the best that readings can have.
+func (m *Meter) Tier() costcurve.Tier {
+	if m.source == nil {
+		return m.model.Tier
+	}
+	tier, _ := m.source.quality()
+	return tier
+}
+
+// Notes says why better sources were not used, and which intervals were modelled.
+func (m *Meter) Notes() []string { return slices.Clone(m.notes) }
+
+// Period is how often Poll must be called inside a long phase.
+func (m *Meter) Period() time.Duration {
+	if m.source == nil {
+		return time.Minute
+	}
+	return m.source.period()
+}
+
+// Begin ends the phase before, if there is one, and begins another.
+func (m *Meter) Begin(p Phase) {
+	m.stop()
+	m.running, m.phase, m.load = true, p, p.load(m.busy)
+	m.open = Reading{Phase: p}
+	m.last = m.now()
+	m.restart()
+}
+
+// Poll reads the source in between, so that a counter cannot wrap unseen.
+func (m *Meter) Poll() {
+	if m.running {
+		m.advance()
+	}
+}
+
+// End ends the phase and returns the readings since the End before, in order of Begin.
+// They are the caller's.
+func (m *Meter) End() []Reading {
+	m.stop()
+	done := m.done
+	m.done = nil
+	return done
+}
+
+func (m *Meter) stop() {
+	if !m.running {
+		return
+	}
+	m.advance()
+	m.running = false
+	m.done = append(m.done, m.open)
+}
+
+func (m *Meter) restart() {
+	m.valid = false
+	if m.source == nil {
+		return
+	}
+	if err := m.source.start(); err != nil {
+		m.note(err)
+		return
+	}
+	m.valid = true
+}
+
+// advance books what was spent since the last call.
+func (m *Meter) advance() {
+	now := m.now()
+	dt := now - m.last
+	m.last = now
+	if dt <= 0 {
+		return
+	}
+	j := costcurve.Joules{Value: m.model.watts(m.load) * dt.Seconds(), Tier: m.model.Tier, RelErr: m.model.RelErr}
+	name := "model, " + m.model.Name
+	if m.valid {
+		if v, err := m.source.joules(dt); err == nil {
+			j.Value = v
+			j.Tier, j.RelErr = m.source.quality()
+			name = m.source.name()
+		} else {
+			m.note(err)
+			m.restart()
+		}
+	} else {
+		m.restart()
+	}
+	m.open.Joules = m.open.Joules.Add(j)
+	m.open.Elapsed += dt
+	if m.open.Source == "" {
+		m.open.Source = name
+	} else if !strings.Contains(m.open.Source, name) {
+		m.open.Source += "; in part " + name
+	}
+}
+
+// note keeps each message once, and not without end.
+func (m *Meter) note(err error) {
+	if t := err.Error(); len(m.notes) < 32 && !slices.Contains(m.notes, t) {
+		m.notes = append(m.notes, t)
+	}
+}

@@ -13,7 +13,7 @@ import (
 const (
 	// FalseAlarm is the largest probability that one test accuses a correct build. The samples of a conformance run
 	// follow from its seeds, so a run that passes once always does.
-	FalseAlarm = 1e-6
+	FalseAlarm = 1e-7
 	// MinCoordinates is the least sample of noise: the relative standard deviation of a variance is then 0.6 %.
 	MinCoordinates = 60_000
 )
@@ -112,7 +112,11 @@ func Batches(check string, batches [][]int32, n int, q float64) error {
 	for i, b := range batches {
 		for j, v := range b {
 			if v < 0 || int(v) >= n || j > 0 && v <= b[j-1] {
-				return within(fmt.Sprintf("%s: index %d of batch %d", check, j, i), float64(v), 0, float64(n-1))
+				low := 0.0
+				if j > 0 {
+					low = float64(b[j-1]) + 1
+				}
+				return &Failure{fmt.Sprintf("%s: index %d of batch %d", check, j, i), float64(v), low, float64(n - 1)}
 			}
 			if _, ok := slices.BinarySearch(before, v); ok {
 				twice++

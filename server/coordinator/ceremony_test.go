@@ -354,6 +354,43 @@ func TestHolderConnectsAgain(t *testing.T) {
 	})
 }
 
+// A member that lost the keys of some rounds, and never makes one twice, costs these
+// rounds' numbers and not the run.
+func TestLostKeys(t *testing.T) {
+	for _, gone := range []uint64{3, keysAhead + 2} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, 2, 3)
+			m := w.members[1]
+			m.odd = func(s *HolderSession, task HolderTask) bool {
+				if task.Publish == nil || task.Publish.First > gone {
+					return false
+				}
+				later := *task.Publish
+				if later.First = gone + 1; later.First >= task.Publish.First+uint64(task.Publish.Count) {
+					if err := s.Decline("gone"); err != nil {
+						t.Error(err)
+					}
+				} else if err := m.do(s, HolderTask{Publish: &later}); err != nil {
+					t.Error(err)
+				}
+				return true
+			}
+			c, err := w.run(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := c.Snapshot()
+			if d := cmp.Diff([]string{"1.1 void=false objected=0", "2.1 void=false objected=0"}, outline(s)); d != "" {
+				t.Fatal(d)
+			}
+			if s.Spent != int(gone) || !slices.Equal(m.signed, []uint64{gone + 1, gone + 2}) {
+				t.Errorf("%d spent, signed in %v; want %d, and the two after it", s.Spent, m.signed, gone)
+			}
+			checkParams(t, s, 2*moved("abc"))
+		})
+	}
+}
+
 func TestAttachHolderRefuses(t *testing.T) {
 	w := newWorld(t, 1, 3)
 	c := w.coordinator()

@@ -71,11 +71,12 @@ type committee struct {
 	hash     statement.Digest
 	keys     map[uint64][]*keyshare.RoundKey // by ticket, then point-1
 	holders  map[int]*HolderSession
+	from     map[int]uint64 // by point: the first ticket that the member may have a key for
 	ceremony *ceremony // while a set is being opened
 }
 
 func newCommittee(c *Committee) *committee {
-	return &committee{signed: c.Record, hash: c.Record.Record.Hash(), keys: map[uint64][]*keyshare.RoundKey{}, holders: map[int]*HolderSession{}}
+	return &committee{signed: c.Record, hash: c.Record.Record.Hash(), keys: map[uint64][]*keyshare.RoundKey{}, holders: map[int]*HolderSession{}, from: map[int]uint64{}}
 }
 
 // ready returns the keys of all members for a ticket, or nil.
@@ -92,6 +93,15 @@ func (k *committee) ready(ticket uint64) []keyshare.RoundKey {
 		out[i] = *key
 	}
 	return out
+}
+
+// first is the next ticket that all members may have keys for. One whose keys were
+// lost, or that has closed rounds after a restore, never makes them again.
+func (k *committee) first(ticket uint64) uint64 {
+	for _, from := range k.from {
+		ticket = max(ticket, from)
+	}
+	return ticket
 }
 
 // absent names the members that a round has to wait for: those without a key for its
@@ -126,6 +136,7 @@ type HolderSession struct {
 	point  int
 	closed bool
 	asked  map[string]bool // tasks that this session was given
+	wanted *PublishTask    // the newest task, if it asks for keys
 }
 
 // ErrNoCommittee says that the run is not encrypted to key holders.
@@ -186,7 +197,7 @@ func (s *HolderSession) Next(ctx context.Context) (HolderTask, error) {
 			return HolderTask{}, c.over
 		}
 		if t, name, ok := s.pending(); ok && !s.asked[name] {
-			s.asked[name] = true
+			s.asked[name], s.wanted = true, t.Publish
 			return t, nil
 		}
 		changed := c.changed
@@ -215,7 +226,7 @@ func (s *HolderSession) pending() (HolderTask, string, bool) {
 			return HolderTask{Open: &OpenTask{Run: c.cfg.Name, Round: y.set.Announcement.Round, Set: y.hash, Signatures: y.certificate}}, name, true
 		}
 	}
-	ticket := c.state.ticket()
+	ticket := k.first(c.state.ticket())
 	for t := ticket; t < ticket+keysLow; t++ {
 		if row := k.keys[t]; row == nil || row[s.point-1] == nil {
 			return HolderTask{Publish: &PublishTask{Run: c.cfg.Name, Record: k.hash, First: t, Count: keysAhead}}, fmt.Sprint("keys ", t), true
@@ -228,7 +239,7 @@ func (s *HolderSession) pending() (HolderTask, string, bool) {
 func (s *HolderSession) Publish(keys []keyshare.RoundKey) error {
 	c := s.c
 	c.mu.Lock()
-	k, ticket := c.committee, c.state.ticket()
+	k, ticket, wanted := c.committee, c.committee.first(c.state.ticket()), s.wanted
 	c.mu.Unlock()
 	if len(keys) > 4*keysAhead {
 		return fmt.Errorf("%d round keys at once, want at most %d: %w", len(keys), 4*keysAhead, ErrMalformed)
@@ -252,6 +263,11 @@ func (s *HolderSession) Publish(keys []keyshare.RoundKey) error {
 		// The first key stays: clients may have sealed to it.
 		if row[s.point-1] == nil {
 			row[s.point-1] = &keys[i]
+		}
+	}
+	if wanted != nil && len(keys) > 0 {
+		if row := k.keys[wanted.First]; row == nil || row[s.point-1] == nil {
+			k.from[s.point] = keys[0].Round // those before are gone
 		}
 	}
 	c.notify()
@@ -309,7 +325,17 @@ func (s *HolderSession) Answer(a *keyshare.Answer) error {
 }
 
 // Decline says that the holder will not do what it was asked. It is not waited for.
+// One that has none of the keys wanted is asked for later ones.
 func (s *HolderSession) Decline(reason string) error {
+	s.c.mu.Lock()
+	if w := s.wanted; w != nil && !s.closed {
+		s.wanted = nil
+		s.c.committee.from[s.point] = w.First + uint64(w.Count)
+		s.c.notify()
+		s.c.mu.Unlock()
+		return nil
+	}
+	s.c.mu.Unlock()
 	return s.take(func(y *ceremony) error {
 		if y.declined[s.point] == "" {
 			y.declined[s.point] = reason + " "

@@ -110,10 +110,17 @@ func (c *Coordinator) gather(ctx context.Context) ([]Info, error) {
 			}
 		}
 		connected, changed := len(c.sessions), c.changed
-		absent := c.committee.absent(c.state.ticket())
+		ticket := c.state.ticket()
+		if c.committee != nil {
+			ticket = c.committee.first(ticket)
+		}
+		absent := c.committee.absent(ticket)
 		c.mu.Unlock()
 		enough := len(ready) >= c.cfg.Rounds.MinClients && absent == nil
 		if enough && (late || len(ready) == connected && c.planned) {
+			if err := c.skip(ctx, ticket); err != nil {
+				return nil, err
+			}
 			c.planned = true
 			slices.SortFunc(ready, func(a, b Info) int { return cmp.Compare(a.Client, b.Client) })
 			return ready, nil
@@ -134,6 +141,26 @@ func (c *Coordinator) gather(ctx context.Context) ([]Info, error) {
 				Int("min_clients", c.cfg.Rounds.MinClients).Strs("key_holders_missing", absent).Msg("waiting for clients and key holders")
 		}
 	}
+}
+
+// skip gives up the numbers before ticket, for which some key holder has no key.
+func (c *Coordinator) skip(ctx context.Context, ticket uint64) error {
+	c.mu.Lock()
+	next := *c.state
+	c.mu.Unlock()
+	n := ticket - next.ticket()
+	if n == 0 {
+		return nil
+	}
+	next.Spent += int(n)
+	if err := c.store.Commit(ctx, &next); err != nil {
+		return fmt.Errorf("record that %d rounds have no keys: %w", n, err)
+	}
+	zerolog.Ctx(ctx).Warn().Uint64("numbers", n).Msg("a key holder has lost its keys of some rounds: their numbers are skipped")
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state = &next
+	return nil
 }
 
 // weights gives each client its factor in (0, 1]. Under "examples" it is the

@@ -85,7 +85,7 @@ type State struct {
 	Config    [32]byte  // Config.Hash the run was started with
 	Round     int       // completed rounds
 	Attempt   int       // newest attempt begun at round Round+1 (0: none)
-	Spent     int       // times that key holders were asked to sign a set that was not opened
+	Spent     int       // numbers used up without a round: signed and not opened, or without keys
 	Params    []float32 // the model, canonical order
 	Optimizer []byte    // serveropt state
 	History   []Record  // one entry a round, void attempts included

@@ -24,6 +24,7 @@ type Meter struct {
 	source source // nil: none but the model
 	model  Model
 	now    func() time.Duration
+	cores  int
 	busy   float64
 	notes  []string
 
@@ -47,7 +48,8 @@ func Open(sys fs.FS, o Options) *Meter {
 	if o.Cores == 0 {
 		o.Cores = runtime.NumCPU()
 	}
-	m.busy = float64(max(1, o.Busy)) / float64(max(1, o.Cores))
+	m.cores = max(1, o.Cores)
+	m.SetBusy(o.Busy)
 	if m.model = modelOf(sys, o.Cores); o.Model != nil {
 		m.model = *o.Model
 	}
@@ -72,6 +74,12 @@ func Open(sys fs.FS, o Options) *Meter {
 		m.notes = append(m.notes, err.Error())
 	}
 	return m
+}
+
+// SetBusy says how many processors are at work in the training phases that begin from
+// now on. It matters to the model alone.
+func (m *Meter) SetBusy(processors int) {
+	m.busy = min(1, float64(max(1, processors))/float64(m.cores))
 }
 
 // Source says what is measured; Tier how.

@@ -162,9 +162,9 @@ func Norm(a, b []int32) float64 {
 	return math.Sqrt(square)
 }
 
-// Distinct tests that no two of the first 16 bytes of generators' streams, or of seeds, are equal. Among 2^19 of them, seeds
-// of 32 bits anywhere on the way would leave equal ones but for e^-32; those of 64 bits or more cannot be told from long
-// ones in this way. streams is sorted in place.
+// Distinct tests that no two of the first 16 bytes of generators' streams, or of seeds, are equal. Among n of them, seeds
+// of b bits anywhere on the way leave n^2/2^(b+1) equal pairs on average: 18 for 3*2^17 and 32 bits. Those of 40 bits or more cannot
+// be told from long ones in this way. streams is sorted in place.
 func Distinct(check string, streams [][16]byte) error {
 	slices.SortFunc(streams, func(a, b [16]byte) int {
 		x, y := binary.BigEndian.Uint64(a[:]), binary.BigEndian.Uint64(b[:])

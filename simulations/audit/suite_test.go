@@ -25,6 +25,7 @@ func build(t testing.TB) *Build {
 }
 
 func TestCorrectBuildPasses(t *testing.T) {
+	t.Parallel()
 	b := build(t)
 	for _, c := range Suite() {
 		if err := c.Run(b); err != nil {
@@ -154,6 +155,7 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 		}},
 	} {
 		t.Run(bug.name, func(t *testing.T) {
+			t.Parallel()
 			b := build(t)
 			bug.plant(b)
 			for _, c := range Suite() {

@@ -21,6 +21,7 @@ import (
 const usage = `usage: client COMMAND [flags]
 
   check               look at the data and measure one round; sends nothing
+  calibrate           measure seconds and joules of a task in every mode; sends nothing
   join INVITATION     make a key here and get a certificate for it
   approve [PRINT]     show the committee of key holders; with its fingerprint, permit it
   run                 take part until the run is finished
@@ -34,13 +35,15 @@ flags of check:   -architecture A      a built-in network or a YAML file (defaul
                   -classes A,B,...     class names (default: the sub-folders)
                   -epochs E -batch B   the work of one round (default 1 and 32)
                   -invitation TEXT     try to reach the server of an invitation
+flags of calibrate: -architecture, -classes and -batch as of check
+                  -each DURATION       how long to work in each mode (default 3s)
 flags of run:     -KEY VALUE           any key of client.yaml, e.g. -threads 1
 
 example: client check -data images && client join -data images sotto-invite-... && client run
 `
 
 var commands = map[string]func(ctx context.Context, args []string, stdout, stderr io.Writer) error{
-	"check": check, "join": join, "approve": approve, "run": take, "keyholder": hold,
+	"check": check, "calibrate": calibrate, "join": join, "approve": approve, "run": take, "keyholder": hold,
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -72,7 +75,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	default:
 		command, ok := commands[name]
 		if !ok {
-			return config.WithHint(config.Usagef("unknown command %q", name), "commands are check, join, approve, run, keyholder and version; see client help")
+			return config.WithHint(config.Usagef("unknown command %q", name), "commands are check, calibrate, join, approve, run, keyholder and version; see client help")
 		}
 		return command(ctx, args[1:], stdout, stderr)
 	}

@@ -72,7 +72,7 @@ type committee struct {
 	keys     map[uint64][]*keyshare.RoundKey // by ticket, then point-1
 	holders  map[int]*HolderSession
 	from     map[int]uint64 // by point: the first ticket that the member may have a key for
-	ceremony *ceremony // while a set is being opened
+	ceremony *ceremony      // while a set is being opened
 }
 
 func newCommittee(c *Committee) *committee {

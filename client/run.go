@@ -257,6 +257,7 @@ func (t *trainer) Borrow(_ context.Context, task train.Config) (*train.Trainer, 
 		if t.t, err = train.New(task); err != nil {
 			return nil, nil, err
 		}
+		t.t.SetWorkers(runtime.GOMAXPROCS(0)) // nobody else computes in this process
 		t.hash = string(b)
 	}
 	return t.t, func() {}, nil

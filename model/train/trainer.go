@@ -85,6 +85,15 @@ func New(c Config) (*Trainer, error) {
 	}, nil
 }
 
+// SetWorkers spreads each batch and each update over count goroutines (at least 1),
+// which run only while a method does. Results do not depend on it; memory grows by
+// a few buffers for each. On the portable kernel path it does nothing.
+func (t *Trainer) SetWorkers(count int) {
+	count = max(1, count)
+	t.net.SetWorkers(count)
+	t.opt.SetWorkers(count)
+}
+
 // Run trains on data from the parameters global (canonical order, not modified)
 // and fills delta, of the same length, with local minus global. validation may be
 // nil; it measures global before training. The result is a function of the task,

@@ -196,8 +196,8 @@ func take(ctx context.Context, args []string, _, stderr io.Writer) error {
 		return nil
 	case errors.Is(err, policy.ErrRefused):
 		return config.WithHint(err, "look at the record the server has now: client approve -dir "+dir)
-	case seal == nil && errors.Is(err, participant.ErrRefused):
-		return config.WithHint(err, "if the run encrypts updates, approve its committee first: client approve -dir "+dir)
+	case errors.Is(err, participant.ErrNoPolicy):
+		return config.WithHint(err, "look at its committee and approve it first: client approve -dir "+dir)
 	}
 	return explain(err, id.Address)
 }

@@ -44,6 +44,10 @@ type sealed struct {
 	order        keyshare.Order
 }
 
+// ErrNoPolicy: the run encrypts updates, and the data holder has not said to whom
+// they may be encrypted.
+var ErrNoPolicy = errors.New("the run encrypts updates, and this client has no signing key and no policy for it")
+
 // errUnsealed refuses a run that does not protect updates as the data holder's
 // policy wants.
 var errUnsealed = errors.New("this data holder's updates are encrypted to key holders only, and the server asks for them in the clear")
@@ -61,7 +65,7 @@ func (p *Participant) checkSealing(o Order) (*sealed, error) {
 	case o.Sealing == nil:
 		return refuse(errUnsealed)
 	case p.sealer == nil:
-		return refuse(errors.New("the run encrypts updates, and this client has no signing key and no policy for it"))
+		return refuse(ErrNoPolicy)
 	}
 	s := &sealed{order: keyshare.Order{Work: o.Sealing.Work, Weight: o.Weight}}
 	signed, err := keyshare.ParseSignedRecord(o.Sealing.Record)

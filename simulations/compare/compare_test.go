@@ -98,20 +98,6 @@ func TestRefusesWrongLaneAndTask(t *testing.T) {
 	}
 }
 
-// With constant gradients g, SGD with momentum moves by lr times pull times g.
-func TestPull(t *testing.T) {
-	for _, m := range []float64{0, 0.5, 0.9} {
-		var v, moved float64
-		for n := 1; n <= 20; n++ {
-			v = m*v + 1
-			moved += v
-			if got := pull(n, m); math.Abs(got-moved) > 1e-9*moved {
-				t.Errorf("momentum %g, %d steps: %g, want %g", m, n, got, moved)
-			}
-		}
-	}
-}
-
 func TestInterval(t *testing.T) {
 	// t(0.975, 4) = 2.776; standard deviation of 1..5 is sqrt(2.5).
 	i := interval([]float64{1, 2, 3, 4, 5})

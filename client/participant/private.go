@@ -50,8 +50,9 @@ func (p *Participant) openPrivacy(o Order, s *sealed) (*private, error) {
 	if err != nil {
 		return refuse(err)
 	}
-	if c.Lane != privacy.DistributedDPSGD || c.Unit != privacy.UnitExample {
-		return refuse(fmt.Errorf("it asks for lane %s and unit %s, this client does %s for unit %s", c.Lane, c.Unit, privacy.DistributedDPSGD, privacy.UnitExample))
+	if c.Unit != privacy.UnitClient && (c.Lane != privacy.DistributedDPSGD || c.Unit != privacy.UnitExample) {
+		return refuse(fmt.Errorf("it asks for lane %s and unit %s, this client does %s for unit %s, and lanes %s and %s for unit %s", c.Lane, c.Unit,
+			privacy.DistributedDPSGD, privacy.UnitExample, privacy.LaneA, privacy.LaneB, privacy.UnitClient))
 	}
 	if err := p.permit(o, c); err != nil {
 		return nil, err
@@ -87,10 +88,13 @@ func (p *Participant) permit(o Order, c privacy.Contract) error {
 	switch {
 	case c.Parameters != p.layout.Size():
 		return refuse("it is for %d parameters, the model has %d", c.Parameters, p.layout.Size())
-	case p.task.Batch > c.MicroBatch:
+	case c.Unit != privacy.UnitClient && p.task.Batch > c.MicroBatch:
 		return refuse("it charges for sums of %d gradients in float32 (micro_batch), the task adds up %d (batch)", c.MicroBatch, p.task.Batch)
 	case p.training.Len() < c.MinRecords:
 		return fmt.Errorf("%w in run %s: its privacy contract wants at least %d training records of an owner (min_records), this client has %d: add records, or stay out of this run", errLocal, o.Run, c.MinRecords, p.training.Len())
+	}
+	if err := checkClip(c, o.Clip); err != nil {
+		return refuse("%w", err)
 	}
 	return nil
 }
@@ -108,6 +112,9 @@ type openedContract struct {
 // is bound to the model as well: were a number ever used for two models, the difference
 // of the two sums would still carry noise.
 func (p *Participant) step(ctx context.Context, o Order, s *sealed, t *private, global []float32) ([]int32, error) {
+	if t.contract.Unit == privacy.UnitClient {
+		return p.contribute(ctx, o, s, t, global)
+	}
 	trainer, release, err := p.trainers.Borrow(ctx, p.task)
 	if err != nil {
 		return nil, err

@@ -105,7 +105,7 @@ func (p *Participant) checkSealing(o Order) (*sealed, error) {
 	if err := a.Check(s.record.Hash(), statement.Hash(o.Sealing.Terms)); err != nil {
 		return refuse(err)
 	}
-	if a.Run != o.Run || a.Attempt != uint64(o.Attempt) || a.Model != o.Model || a.Task != terms.WorkHash(o.TaskHash, o.Epochs, o.LR) {
+	if a.Run != o.Run || a.Attempt != uint64(o.Attempt) || a.Model != o.Model || a.Task != terms.WorkHash(o.TaskHash, o.Epochs, o.LR, o.Clip) {
 		return refuse(errors.New("the announcement is not about this order"))
 	}
 	for _, b := range o.Sealing.Keys {

@@ -49,6 +49,7 @@ type Order struct {
 	Codec    aggregation.Codec
 	Epochs   float64
 	LR       float64
+	Clip     float64 // clip norm of the round, under a privacy contract that adapts it; else 0
 	Weight   float64
 	Deadline time.Duration
 	Sealing  *Sealing // when updates are encrypted to key holders

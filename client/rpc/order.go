@@ -34,7 +34,7 @@ func orderFrom(m *pb.Order) (participant.Order, error) {
 		Run: m.GetRun(), Round: int(m.GetRound()), Attempt: int(m.GetAttempt()),
 		Task: m.GetTask(), TaskHash: [32]byte(m.GetTaskSha256()), Model: [32]byte(m.GetModelSha256()),
 		Codec:  aggregation.Codec{Bits: int(m.GetCodec().GetBits()), Range: m.GetCodec().GetRange()},
-		Epochs: m.GetEpochs(), LR: m.GetLearningRate(), Weight: m.GetWeight(), Deadline: deadline,
+		Epochs: m.GetEpochs(), LR: m.GetLearningRate(), Clip: m.GetClipNorm(), Weight: m.GetWeight(), Deadline: deadline,
 	}
 	if s := m.GetSealing(); s != nil {
 		o.Sealing = &participant.Sealing{Announcement: s.GetAnnouncement(), Terms: s.GetTerms(), Record: s.GetRecord(), Keys: s.GetKeys(), Work: s.GetWork()}

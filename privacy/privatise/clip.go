@@ -8,6 +8,12 @@ import (
 // Adaptive clipping by a private quantile (Andrew, Thakkar, McMahan, Ramaswamy 2021, arXiv:1905.03871): every client adds
 // one bit, +-1/2, whether its norm was within the clip norm, in a field of its own.
 
+// Bounds of a clip norm.
+const (
+	MinClip = 1e-30
+	MaxClip = 1e30
+)
+
 // ClipBit returns the integer of a client's bit: height units if its norm was within the clip norm,
 // -height if not, 0 if its vector was left out.
 func (o Outcome) ClipBit(height int32) int32 {
@@ -28,5 +34,5 @@ func NextClip(clip float64, opened int64, height int32, cohort, quantile, rate f
 		return 0, fmt.Errorf("next clip norm from clip %g, bit height %d, cohort %g, quantile %g, rate %g: want all positive, quantile below 1, rate at most 1", clip, height, cohort, quantile, rate)
 	}
 	within := min(max(float64(opened)/(2*float64(height)*cohort)+0.5, 0), 1)
-	return min(max(clip*math.Exp(-rate*(within-quantile)), 1e-30), 1e30), nil
+	return min(max(clip*math.Exp(-rate*(within-quantile)), MinClip), MaxClip), nil
 }

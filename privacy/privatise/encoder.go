@@ -134,8 +134,8 @@ func (e *Encoder) check(fields, d int, clip float64, clamp int32) error {
 	switch {
 	case fields != e.rotation.Fields() || d != e.rotation.d:
 		return fmt.Errorf("encode %d parameters into %d fields, want %d and %d: %w", d, fields, e.rotation.d, e.rotation.Fields(), ErrLength)
-	case !(clip >= 1e-30 && clip <= 1e30):
-		return fmt.Errorf("clip norm is %g, want 1e-30 to 1e30", clip)
+	case !(clip >= MinClip && clip <= MaxClip):
+		return fmt.Errorf("clip norm is %g, want %g to %g", clip, MinClip, MaxClip)
 	case clamp < 1 || clamp > MaxClamp:
 		return fmt.Errorf("clamp is %d, want 1 to %d", clamp, MaxClamp)
 	}

@@ -108,7 +108,7 @@ func (c *Coordinator) openSet(ctx context.Context, s *sealedSum, set []string) (
 		}
 		// Written down first: after a crash holders may have signed, and the round
 		// needs another number.
-		if err := c.burn(ctx); err != nil {
+		if err := c.burn(ctx, s.attempt, set); err != nil {
 			return nil, nil, err
 		}
 		if err := c.charge(s.attempt, y.hash, set); err != nil {
@@ -124,12 +124,16 @@ func (c *Coordinator) openSet(ctx context.Context, s *sealedSum, set []string) (
 }
 
 // burn commits, before any signature is asked for, that the round's number is used
-// up. When the round completes, its own commit takes that back.
-func (c *Coordinator) burn(ctx context.Context) error {
+// up, and that the clients of the set have taken part. When the round completes, its own
+// commit takes the number back.
+func (c *Coordinator) burn(ctx context.Context, a *attempt, set []string) error {
 	c.mu.Lock()
 	next := *c.state
 	c.mu.Unlock()
 	next.Spent++
+	if a.participations = c.participated(next.Participations, set); a.participations != nil {
+		next.Participations = a.participations
+	}
 	if err := c.store.Commit(ctx, &next); err != nil {
 		return fmt.Errorf("record that the key holders are asked to sign: %w", err)
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/sotto-fl/sotto/aggregation/serveropt"
 	"github.com/sotto-fl/sotto/internal/config"
 	"github.com/sotto-fl/sotto/model"
+	"github.com/sotto-fl/sotto/privacy"
 	"github.com/sotto-fl/sotto/server/round"
 )
 
@@ -111,6 +112,9 @@ func New(ctx context.Context, cfg Config, store Store, o Options) (*Coordinator,
 			return nil, err
 		}
 		c.meaning = dpsgd{contract: cfg.Contract, derived: d, hash: h}
+		if cfg.Contract.Unit == privacy.UnitClient {
+			c.meaning = clientMean{contract: cfg.Contract, derived: d, hash: h}
+		}
 	}
 	if cfg.Encryption == EncryptionThreshold {
 		if err := c.seal(o); err != nil {
@@ -223,6 +227,9 @@ func (c *Coordinator) Run(ctx context.Context) error {
 		done := c.state.Round >= c.cfg.Rounds.Count || c.cfg.EarlyStop.Stop(c.validationLosses())
 		c.mu.Unlock()
 		if done {
+			if c.planned {
+				c.spread(log)
+			}
 			return c.end(ErrFinished, nil)
 		}
 		if void >= c.cfg.Rounds.MaxVoid {
@@ -230,6 +237,9 @@ func (c *Coordinator) Run(ctx context.Context) error {
 			return c.end(ErrHalted, err)
 		}
 		a, err := c.plan(ctx)
+		if errors.Is(err, ErrHalted) {
+			return c.end(ErrHalted, err)
+		}
 		if err != nil {
 			return c.end(nil, err)
 		}
@@ -297,8 +307,9 @@ type attempt struct {
 	announcement   keyshare.Announcement // under threshold encryption
 	keys           []keyshare.RoundKey
 	goal           int
-	entry          *entry // once certified, under a privacy contract
-	lr             float64
+	entry          *entry         // once certified, under a privacy contract
+	lr, clip       float64        // clip: where it adapts, else 0
+	participations map[string]int // with this attempt's, once it is charged
 	sum            sum
 	accepted       map[string]bool
 	bytesUp        int64

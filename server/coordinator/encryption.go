@@ -119,7 +119,7 @@ func (c *Coordinator) seal(o Options) error {
 func (c *Coordinator) announce(a *attempt, goal int, head statement.Digest) {
 	a.announcement = keyshare.Announcement{
 		Version: keyshare.ProtocolVersion, Run: c.cfg.Name, Round: c.state.ticket(), Attempt: uint64(a.attempt),
-		Model: c.model, Task: terms.WorkHash(c.taskHash, c.cfg.Task.Epochs, a.lr),
+		Model: c.model, Task: terms.WorkHash(c.taskHash, c.cfg.Task.Epochs, a.lr, a.clip),
 		Contract: statement.Hash(c.terms), Record: c.committee.hash, Ledger: head,
 		Goal: uint64(goal), Deadline: uint64(a.started.Add(c.cfg.Rounds.Deadline).UnixMilli()),
 	}

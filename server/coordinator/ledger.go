@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -81,9 +82,7 @@ func (c *Coordinator) charge(a *attempt, set statement.Digest, left []string) er
 	if err != nil {
 		return err
 	}
-	a.entry = &entry{set: set, cohort: cohort.Root(), counts: &ledger.Counts{
-		Target: a.goal, Sampled: len(a.cohort), Survived: len(left),
-	}}
+	a.entry = &entry{set: set, cohort: cohort.Root(), counts: c.counts(a, left)}
 	if _, err := c.books.Ledger.Certify(time.Now(), ledger.Certified{
 		Round: int(a.announcement.Round), Attempt: a.attempt, Set: ledger.Hash(set), Cohort: a.entry.cohort, Counts: a.entry.counts,
 	}); err != nil {
@@ -101,7 +100,7 @@ func (c *Coordinator) settled(a *attempt, out [32]byte, test *Metric) *ledger.Co
 	e := a.entry
 	r := &ledger.Commit{
 		Round: int(a.announcement.Round), Attempt: a.attempt, Set: ledger.Hash(e.set), Cohort: e.cohort, Counts: e.counts,
-		Clip: c.cfg.Contract.Clip, Sum: e.sum, ModelIn: ledger.Hash(a.announcement.Model), ModelOut: out, Certificate: e.certificate,
+		Clip: cmp.Or(a.clip, c.cfg.Contract.Clip), Sum: e.sum, ModelIn: ledger.Hash(a.announcement.Model), ModelOut: out, Certificate: e.certificate,
 	}
 	if test != nil {
 		r.Public = &ledger.Evaluation{Accuracy: test.Accuracy, Loss: test.Loss, Examples: test.Examples}

@@ -35,8 +35,10 @@ func (c Config) validatePrivacy() error {
 	if err := k.Validate(); err != nil {
 		return config.At("contract", err)
 	}
-	if k.Lane != privacy.DistributedDPSGD {
-		bad("contract.lane: got %q, this server runs %s", k.Lane, privacy.DistributedDPSGD)
+	if k.Unit == privacy.UnitClient {
+		problems = append(problems, c.validateClients()...)
+	} else if k.Lane != privacy.DistributedDPSGD {
+		bad("contract.lane: got %q, this server runs %s for unit %s", k.Lane, privacy.DistributedDPSGD, k.Unit)
 		return errors.Join(problems...)
 	}
 	if c.Encryption == "none" {
@@ -45,7 +47,7 @@ func (c Config) validatePrivacy() error {
 	if layout, err := c.Task.Architecture.Layout(); err == nil && layout.Size() != k.Parameters {
 		bad("contract.parameters: got %d, the architecture has %d", k.Parameters, layout.Size())
 	}
-	if c.Task.Batch > k.MicroBatch {
+	if k.Unit != privacy.UnitClient && c.Task.Batch > k.MicroBatch {
 		bad("task.batch: got %d, want at most contract.micro_batch (%d): the contract charges for float32 sums of so many gradients", c.Task.Batch, k.MicroBatch)
 	}
 	if c.Weights != "uniform" {

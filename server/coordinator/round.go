@@ -27,6 +27,9 @@ func (c *Coordinator) plan(ctx context.Context) (*attempt, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	number, try := c.state.Round+1, c.state.Attempt+1
+	if ready, err = c.eligible(ready); err != nil {
+		return nil, err
+	}
 	head, err := c.reserve(c.state.ticket(), try)
 	if err != nil {
 		return nil, err
@@ -65,7 +68,8 @@ func (c *Coordinator) plan(ctx context.Context) (*attempt, error) {
 	a := &attempt{
 		round: number, attempt: try, machine: m, started: started,
 		cohort: weights(cohort, c.cfg.Weights), examples: map[string]int{}, accepted: map[string]bool{},
-		lr: c.cfg.Schedule.Rate(c.cfg.Task.Optimizer.LR, number-1, c.cfg.Rounds.Count, c.validationLosses()),
+		lr:   c.cfg.Schedule.Rate(c.cfg.Task.Optimizer.LR, number-1, c.cfg.Rounds.Count, c.validationLosses()),
+		clip: c.clipNorm(),
 	}
 	for _, info := range cohort {
 		a.examples[info.Client] = info.Examples
@@ -230,14 +234,14 @@ func (c *Coordinator) finish(ctx context.Context, a *attempt, set []string, void
 	c.mu.Lock()
 	accepted, rejected, discarded := a.machine.Counts()
 	rec := Record{
-		Round: a.round, Attempt: a.attempt, Cohort: len(a.cohort), LR: a.lr,
+		Round: a.round, Attempt: a.attempt, Cohort: len(a.cohort), LR: a.lr, Clip: a.clip,
 		Accepted: accepted, Rejected: rejected, Discarded: discarded,
 		BytesUp: a.bytesUp, BytesDown: a.bytesDown, Started: a.started,
 	}
 	old := c.state
 	c.mu.Unlock()
 
-	next := &State{Config: old.Config, Round: old.Round, Attempt: a.attempt, Spent: old.Spent, Params: old.Params, Optimizer: old.Optimizer}
+	next := &State{Config: old.Config, Round: old.Round, Attempt: a.attempt, Spent: old.Spent, Params: old.Params, Optimizer: old.Optimizer, Participations: old.Participations}
 	var params []float32
 	if void == nil {
 		var err error
@@ -253,6 +257,9 @@ func (c *Coordinator) finish(ctx context.Context, a *attempt, set []string, void
 	}
 	if err := a.sum.close(); err != nil {
 		return rec, fmt.Errorf("close round %d: %w", a.round, err)
+	}
+	if a.participations != nil {
+		next.Participations = a.participations
 	}
 	if void != nil {
 		rec.Void = void.Error()

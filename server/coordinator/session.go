@@ -100,7 +100,7 @@ func (c *Coordinator) order(a *attempt, client string, weight float64) Order {
 	o := Order{
 		Run: c.cfg.Name, Round: a.round, Attempt: a.attempt,
 		Task: c.task, TaskHash: c.taskHash, Model: c.model, Codec: c.cfg.Update,
-		Epochs: c.cfg.Task.Epochs, LR: a.lr, Weight: weight, Deadline: max(left, 0),
+		Epochs: c.cfg.Task.Epochs, LR: a.lr, Clip: a.clip, Weight: weight, Deadline: max(left, 0),
 	}
 	if c.committee != nil {
 		o.Sealing = c.sealing(a, client)

@@ -37,6 +37,7 @@ type Order struct {
 	Codec    aggregation.Codec // form of the update
 	Epochs   float64
 	LR       float64
+	Clip     float64       // clip norm of the round, under a privacy contract that adapts it; else 0
 	Weight   float64       // in (0, 1]: factor of this client's update
 	Deadline time.Duration // time left to report
 	Sealing  *Sealing      // under threshold encryption
@@ -88,7 +89,9 @@ type State struct {
 	Spent     int       // numbers used up without a round: signed and not opened, or without keys
 	Params    []float32 // the model, canonical order
 	Optimizer []byte    // serveropt state
-	History   []Record  // one entry a round, void attempts included
+	// Participations counts the charged rounds of each client, under a contract of lane A.
+	Participations map[string]int
+	History        []Record // one entry a round, void attempts included
 }
 
 // ticket is the number that key holders know the next round by. It differs from the
@@ -108,7 +111,9 @@ type Record struct {
 	Discarded    int            `json:"discarded"`
 	Objected     int            `json:"objected,omitempty"` // accepted, then left out because key holders objected
 	LR           float64        `json:"lr"`
-	Examples     uint64         `json:"examples"` // held by the clients that reported
+	Clip         float64        `json:"clip,omitempty"`      // clip norm of the round, where it adapts
+	NextClip     float64        `json:"next_clip,omitempty"` // and what the round makes of it
+	Examples     uint64         `json:"examples"`            // held by the clients that reported
 	Train        *Metric        `json:"train,omitempty"`
 	Validation   *Metric        `json:"validation,omitempty"` // of the model the round started from
 	Test         *Metric        `json:"test,omitempty"`       // of the model the round produced

@@ -87,7 +87,7 @@ func orderMessage(o coordinator.Order) *pb.Order {
 		Run: o.Run, Round: uint32(o.Round), Attempt: uint32(o.Attempt),
 		Task: o.Task, TaskSha256: o.TaskHash[:], ModelSha256: o.Model[:],
 		Codec:  &pb.Codec{Bits: uint32(o.Codec.Bits), Range: o.Codec.Range},
-		Epochs: o.Epochs, LearningRate: o.LR, Weight: o.Weight,
+		Epochs: o.Epochs, LearningRate: o.LR, ClipNorm: o.Clip, Weight: o.Weight,
 		Deadline: durationpb.New(o.Deadline),
 	}
 	if s := o.Sealing; s != nil {

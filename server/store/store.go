@@ -48,6 +48,8 @@ CREATE TABLE attempts (
 	PRIMARY KEY (round, attempt)
 );`, `
 ALTER TABLE run ADD COLUMN spent INTEGER NOT NULL DEFAULT 0; -- times key holders were asked to sign a set that was not opened
+`, `
+ALTER TABLE run ADD COLUMN participations TEXT NOT NULL DEFAULT 'null'; -- JSON: charged rounds by client
 `}
 
 // Errors that callers branch on.
@@ -100,10 +102,10 @@ func (s *Store) Latest(ctx context.Context) (*coordinator.State, error) {
 	}
 	defer tx.Rollback()
 	var st coordinator.State
-	var config, params, sum []byte
+	var config, params, sum, participations []byte
 	var records int
-	err = tx.QueryRowContext(ctx, `SELECT config, round, attempt, spent, params, params_sha, optimizer, records FROM run`).
-		Scan(&config, &st.Round, &st.Attempt, &st.Spent, &params, &sum, &st.Optimizer, &records)
+	err = tx.QueryRowContext(ctx, `SELECT config, round, attempt, spent, params, params_sha, optimizer, records, participations FROM run`).
+		Scan(&config, &st.Round, &st.Attempt, &st.Spent, &params, &sum, &st.Optimizer, &records, &participations)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, coordinator.ErrNoState
 	}
@@ -112,6 +114,9 @@ func (s *Store) Latest(ctx context.Context) (*coordinator.State, error) {
 	}
 	if got := sha256.Sum256(params); string(got[:]) != string(sum) || len(config) != 32 || len(params)%4 != 0 {
 		return nil, fmt.Errorf("%s: the parameters of round %d do not match their SHA-256: %w", s.path(), st.Round, ErrDamaged)
+	}
+	if err := json.Unmarshal(participations, &st.Participations); err != nil {
+		return nil, fmt.Errorf("%s: participations: %w: %w", s.path(), ErrDamaged, err)
 	}
 	st.Config = [32]byte(config)
 	st.Params = make([]float32, len(params)/4)
@@ -209,8 +214,12 @@ func (s *Store) Commit(ctx context.Context, st *coordinator.State) error {
 	if optimizer == nil {
 		optimizer = []byte{}
 	}
-	_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO run (id, config, round, attempt, spent, params, params_sha, optimizer, records) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		st.Config[:], st.Round, st.Attempt, st.Spent, params, sum[:], optimizer, len(st.History))
+	participations, err := json.Marshal(st.Participations)
+	if err != nil {
+		return fmt.Errorf("commit round %d: %w", st.Round, err)
+	}
+	_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO run (id, config, round, attempt, spent, params, params_sha, optimizer, records, participations) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		st.Config[:], st.Round, st.Attempt, st.Spent, params, sum[:], optimizer, len(st.History), string(participations))
 	if err != nil {
 		return fmt.Errorf("commit round %d: %w", st.Round, err)
 	}

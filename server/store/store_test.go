@@ -30,6 +30,9 @@ func testLayout(n int) model.Layout {
 // alone, so that a mixture of two is recognised.
 func state(round, size int) *coordinator.State {
 	st := &coordinator.State{Config: [32]byte{7}, Round: round, Params: make([]float32, size), Optimizer: []byte{byte(round), 1, 2}}
+	if round > 0 {
+		st.Participations = map[string]int{"a": round, "b": 1}
+	}
 	for i := range st.Params {
 		st.Params[i] = float32(round) + float32(i)/1024
 	}

@@ -48,7 +48,7 @@ func (l *link) CheckIn(ctx context.Context, info participant.Info) (participant.
 func order(o coordinator.Order) participant.Order {
 	p := participant.Order{
 		Run: o.Run, Round: o.Round, Attempt: o.Attempt, Task: o.Task, TaskHash: o.TaskHash, Model: o.Model,
-		Codec: o.Codec, Epochs: o.Epochs, LR: o.LR, Weight: o.Weight, Deadline: o.Deadline,
+		Codec: o.Codec, Epochs: o.Epochs, LR: o.LR, Clip: o.Clip, Weight: o.Weight, Deadline: o.Deadline,
 	}
 	if o.Sealing != nil {
 		s := participant.Sealing(*o.Sealing)

@@ -218,7 +218,9 @@ type Order struct {
 	// Time left to report, from the moment the order was sent.
 	Deadline *durationpb.Duration `protobuf:"bytes,11,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	// Set when updates are encrypted to key holders.
-	Sealing       *Sealing `protobuf:"bytes,12,opt,name=sealing,proto3" json:"sealing,omitempty"`
+	Sealing *Sealing `protobuf:"bytes,12,opt,name=sealing,proto3" json:"sealing,omitempty"`
+	// Clip norm of the round, under a privacy contract that adapts it; else 0.
+	ClipNorm      float64 `protobuf:"fixed64,13,opt,name=clip_norm,json=clipNorm,proto3" json:"clip_norm,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -335,6 +337,13 @@ func (x *Order) GetSealing() *Sealing {
 		return x.Sealing
 	}
 	return nil
+}
+
+func (x *Order) GetClipNorm() float64 {
+	if x != nil {
+		return x.ClipNorm
+	}
+	return 0
 }
 
 // Sealing is what it takes to encrypt an update. All of it is public; the client
@@ -893,7 +902,7 @@ const file_sotto_v1_federation_proto_rawDesc = "" +
 	"\x05Hello\x12)\n" +
 	"\x10protocol_version\x18\x01 \x01(\rR\x0fprotocolVersion\x12\x1a\n" +
 	"\bexamples\x18\x02 \x01(\x04R\bexamples\"\a\n" +
-	"\x05Ready\"\x81\x03\n" +
+	"\x05Ready\"\x9e\x03\n" +
 	"\x05Order\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x14\n" +
 	"\x05round\x18\x02 \x01(\rR\x05round\x12\x18\n" +
@@ -908,7 +917,8 @@ const file_sotto_v1_federation_proto_rawDesc = "" +
 	"\x06weight\x18\n" +
 	" \x01(\x01R\x06weight\x125\n" +
 	"\bdeadline\x18\v \x01(\v2\x19.google.protobuf.DurationR\bdeadline\x12+\n" +
-	"\asealing\x18\f \x01(\v2\x11.sotto.v1.SealingR\asealing\"\x83\x01\n" +
+	"\asealing\x18\f \x01(\v2\x11.sotto.v1.SealingR\asealing\x12\x1b\n" +
+	"\tclip_norm\x18\r \x01(\x01R\bclipNorm\"\x83\x01\n" +
 	"\aSealing\x12\"\n" +
 	"\fannouncement\x18\x01 \x01(\fR\fannouncement\x12\x14\n" +
 	"\x05terms\x18\x02 \x01(\fR\x05terms\x12\x16\n" +

@@ -54,8 +54,8 @@ func comparePolicies(ctx context.Context, args []string, stdout, stderr io.Write
 	if *seeds < 1 || *seeds > 1000 || *workers < 1 || *workers > 1024 {
 		return config.Usagef("-seeds is %d and -workers is %d, want 1 to 1000 and 1 to 1024", *seeds, *workers)
 	}
-	s := scenario.Default()
-	if err := config.Load(&s, config.Sources{File: *scenarioFile}); err != nil {
+	s, err := scenario.Load(config.Sources{File: *scenarioFile})
+	if err != nil {
 		return err
 	}
 	var c fleet.Config

@@ -35,8 +35,8 @@ func TestNetworkDocument(t *testing.T) {
 	if err := os.WriteFile(path, blocks[0][1], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := scenario.Default()
-	if err := config.Load(&s, config.Sources{File: path}); err != nil {
+	s, err := scenario.Load(config.Sources{File: path})
+	if err != nil {
 		t.Fatal(err)
 	}
 	if a := s.Run.Task.Architecture; a.Name != "my-cnn" || len(a.Layers) != 5 {
@@ -51,8 +51,7 @@ func TestScenarioFiles(t *testing.T) {
 		t.Fatalf("no scenario files (%v)", err)
 	}
 	for _, file := range files {
-		s := scenario.Default()
-		if err := config.Load(&s, config.Sources{File: file}); err != nil {
+		if _, err := scenario.Load(config.Sources{File: file}); err != nil {
 			t.Error(err)
 		}
 	}

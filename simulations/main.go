@@ -26,13 +26,14 @@ const usage = `usage: simulations [COMMAND] [flags]
   version  print the version
 
 flags of run:
-  -scenario FILE   a YAML file; what it does not name stays as in the default
+  -scenario FILE   a YAML file; what it does not name stays as in the default, or
+                   as in simulations/scenarios/mnist.yaml if it says privacy: none
   -seed N          root of everything random (run.seed)
   -workers N       trainers at work at once; does not change the result
   -out DIR         folder for the results (default runs/TIME-NAME)
   -baseline        after a private run, the same without privacy, timed apart
   -print           print the scenario with every choice written out, and stop
-  -KEY VALUE       any key of a scenario, e.g. -run.rounds.count 5 -clients 50
+  -KEY VALUE       any key of a scenario, e.g. -run.rounds.count 5 -partition.alpha 1
 
 flags of compare:
   -scenario FILE   data, partition and task, e.g. simulations/scenarios/energy.yaml

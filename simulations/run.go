@@ -151,8 +151,8 @@ func parseRun(args []string) (scenario.Scenario, runOptions, error) {
 		seed = &n
 		return nil
 	})
-	s := scenario.Default()
-	if err := config.Load(&s, config.Sources{Env: os.Environ(), Args: args, Flags: f, FileFlag: "scenario"}); err != nil {
+	s, err := scenario.Load(config.Sources{Env: os.Environ(), Args: args, Flags: f, FileFlag: "scenario"})
+	if err != nil {
 		return s, o, err
 	}
 	if seed != nil {
@@ -181,9 +181,19 @@ type progress struct {
 	rounds int
 	every  int // rounds between two measurements
 	stop   func(error)
+
+	started bool // the bar, when it is over all rounds
 }
 
 func (p *progress) RoundStarted(round, attempt, cohort int) {
+	if p.every > 1 {
+		// Many short rounds: one bar over all of them.
+		if !p.started {
+			p.started = true
+			p.bar.Start("rounds", p.rounds)
+		}
+		return
+	}
 	label := fmt.Sprintf("round %d/%d", round, p.rounds)
 	if attempt > 1 {
 		label += fmt.Sprintf(" (attempt %d)", attempt)
@@ -191,7 +201,11 @@ func (p *progress) RoundStarted(round, attempt, cohort int) {
 	p.bar.Start(label, cohort)
 }
 
-func (p *progress) ReportAccepted(_, accepted, _ int) { p.bar.Set(accepted) }
+func (p *progress) ReportAccepted(_, accepted, _ int) {
+	if p.every <= 1 {
+		p.bar.Set(accepted)
+	}
+}
 
 func (p *progress) RoundFinished(r coordinator.Record) {
 	if r.Void != "" {
@@ -210,7 +224,10 @@ func (p *progress) RoundFinished(r coordinator.Record) {
 		row.TrainLoss = r.Train.Loss
 	}
 	if r.Test != nil || p.every <= 1 {
-		p.bar.Line(fmt.Sprintf("round %2d  %s", r.Round, line(row, r)))
+		p.bar.Line(fmt.Sprintf("round %*d  %s", max(2, len(strconv.Itoa(p.rounds))), r.Round, line(row, r)))
+	}
+	if p.every > 1 {
+		p.bar.Set(r.Round)
 	}
 	if err := p.out.AddRound(row); err != nil {
 		p.stop(err)

@@ -22,6 +22,7 @@ type Config struct {
 	Beta1    float64 `yaml:"beta1" json:"beta1" doc:"fedadam, fedyogi: decay of the mean update; 0 for 0.9"`
 	Beta2    float64 `yaml:"beta2" json:"beta2" doc:"fedadam, fedyogi: decay of the mean squared update; 0 for 0.99"`
 	Tau      float64 `yaml:"tau" json:"tau" doc:"fedadam, fedyogi: added to the denominator, smaller adapts more; 0 for 0.001"`
+	Average  float64 `yaml:"average" json:"average" doc:"decay of the average of all rounds' models, which is measured, and is the model of the last round; 0 for none"`
 }
 
 // WithDefaults fills zero fields: lr 1 for fedavg and fedavgm, 0.01 for the
@@ -69,6 +70,7 @@ func (c Config) Validate() error {
 			problem("%s: got %g, want at least 0 and below 1", name, value)
 		}
 	}
+	unit("average", c.Average, true)
 	unit("momentum", c.Momentum, c.Name == FedAvgM)
 	unit("beta1", c.Beta1, c.adaptive())
 	unit("beta2", c.Beta2, c.adaptive())

@@ -18,6 +18,11 @@
 // arXiv:2003.00295, Algorithm 2. FedAvg: McMahan et al., 2017, arXiv:1602.05629.
 // FedAvgM: Hsu, Qi, Brown, 2019, arXiv:1909.06335.
 //
+// Beside the model an exponential average of the models of all rounds can be kept,
+// a_t = w a_{t-1} + (1-w) x_t with w = min(average, t/(t+9)) in round t, so that early rounds are
+// forgotten at first. It follows from released models alone and costs no privacy; it takes
+// out of them what noise moves from round to round (Polyak, Juditsky 1992).
+//
 // State is float64 and every product is rounded before it is added, so that a
 // round gives the same bits on processors with and without fused
 // multiply-add. This is not local training (package optim), and it neither sums
@@ -44,6 +49,8 @@ type Optimizer struct {
 	config Config
 	size   int
 	m, v   []float64 // nil where the rule has none
+	a      []float64 // nil without an average
+	rounds uint64    // in the average
 }
 
 // New returns the optimiser of a model with size parameters in its initial
@@ -66,7 +73,35 @@ func New(c Config, size int) (*Optimizer, error) {
 			o.v[i] = c.Tau * c.Tau
 		}
 	}
+	if c.Average > 0 {
+		o.a = make([]float64, size)
+	}
 	return o, nil
+}
+
+// Average is the average of the models that Apply gave, in canonical order, or nil if none is
+// kept. It is the caller's.
+func (o *Optimizer) Average() []float32 {
+	if o.a == nil {
+		return nil
+	}
+	params := make([]float32, o.size)
+	for i, x := range o.a {
+		params[i] = float32(x)
+	}
+	return params
+}
+
+func (o *Optimizer) average(params []float32) {
+	if o.a == nil {
+		return
+	}
+	o.rounds++
+	t := float64(o.rounds)
+	w := min(o.config.Average, (t-1)/(t+9))
+	for i, x := range params {
+		o.a[i] = float64(w*o.a[i]) + float64((1-w)*float64(x))
+	}
 }
 
 // Apply moves params by one round's mean update, in place, and advances the
@@ -97,6 +132,7 @@ func (o *Optimizer) Apply(params []float32, meanDelta []float64) error {
 	case FedAdam, FedYogi:
 		o.adaptive(params, meanDelta)
 	}
+	o.average(params)
 	return nil
 }
 

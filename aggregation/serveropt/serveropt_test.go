@@ -160,6 +160,7 @@ func TestConfigProblems(t *testing.T) {
 		{Config{Name: FedAdam, Beta2: 1.5}, "beta2: got 1.5"},
 		{Config{Name: FedYogi, Tau: -1}, "tau: got -1"},
 		{Config{Name: FedAvgM, Tau: 1}, "tau: fedavgm does not use it"},
+		{Config{Name: FedAvg, Average: 1}, "average: got 1"},
 	} {
 		if err := test.c.Validate(); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%+v: got %v, want %q", test.c, err, test.want)
@@ -170,12 +171,35 @@ func TestConfigProblems(t *testing.T) {
 	}
 }
 
+// The average of the first rounds is nearly their mean, later ones decay; by hand for models 1,
+// 3, 2, -6: weights (t-1)/(t+9) are 0, 1/11, 2/12, then 3/13 is cut to 0.2.
+func TestAverage(t *testing.T) {
+	o, err := New(Config{Name: FedAvg, Average: 0.2}, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, want := []float32{0}, 0.0
+	for i, step := range []struct{ delta, w float64 }{{1, 0}, {2, 1.0 / 11}, {-1, 1.0 / 6}, {-8, 0.2}} {
+		if err := o.Apply(x, []float64{step.delta}); err != nil {
+			t.Fatal(err)
+		}
+		want = step.w*want + (1-step.w)*float64(x[0])
+		if got := o.Average(); math.Abs(float64(got[0])-want) > 1e-6 {
+			t.Errorf("round %d: average %g, want %g", i+1, got[0], want)
+		}
+	}
+	if o, _ = New(Config{Name: FedAvg}, 1); o.Average() != nil {
+		t.Error("an average that nobody asked for")
+	}
+}
+
 // A run that is restored half way ends where the uninterrupted one does.
 func TestRestoreContinues(t *testing.T) {
-	for _, name := range []string{FedAvg, FedAvgM, FedAdam, FedYogi} {
-		whole, _ := New(Config{Name: name}, 3)
-		first, _ := New(Config{Name: name}, 3)
-		second, _ := New(Config{Name: name}, 3)
+	for i, name := range []string{FedAvg, FedAvgM, FedAdam, FedYogi, FedAvgM} {
+		c := Config{Name: name, Average: float64(i/3) * 0.15}
+		whole, _ := New(c, 3)
+		first, _ := New(c, 3)
+		second, _ := New(c, 3)
 		a, b := []float32{1, 2, 3}, []float32{1, 2, 3}
 		delta := []float64{0.5, -0.25, 1e-9}
 		for range 4 {
@@ -188,7 +212,7 @@ func TestRestoreContinues(t *testing.T) {
 		}
 		second.Apply(b, delta)
 		second.Apply(b, delta)
-		if !cmp.Equal(a, b) || !bytes.Equal(whole.State(), second.State()) {
+		if !cmp.Equal(a, b) || !cmp.Equal(whole.Average(), second.Average()) || !bytes.Equal(whole.State(), second.State()) {
 			t.Errorf("%s: restored run ends at %v, want %v", name, b, a)
 		}
 	}

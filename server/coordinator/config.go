@@ -116,6 +116,9 @@ func (c Config) Validate() error {
 	if r.MaxVoid < 1 {
 		bad("rounds.max_void: got %d, want at least 1", r.MaxVoid)
 	}
+	if c.Server.Average > 0 && c.EarlyStop.Patience > 0 {
+		bad("server_optimizer.average: the average is the model of the last round, and early_stopping may end the run before it: leave one of them out")
+	}
 	if c.Weights != "examples" && c.Weights != "uniform" {
 		bad("weights: got %q, want examples or uniform", c.Weights)
 	}

@@ -266,7 +266,14 @@ func (c *Coordinator) finish(ctx context.Context, a *attempt, set []string, void
 	} else {
 		var err error
 		next.Round, next.Attempt, next.Params, next.Optimizer = a.round, 0, params, c.opt.State()
-		if every := max(c.cfg.Rounds.Evaluate, 1); c.evaluator != nil && (a.round%every == 0 || a.round == c.cfg.Rounds.Count) {
+		last := a.round == c.cfg.Rounds.Count
+		if average := c.opt.Average(); average != nil {
+			params = average
+			if last {
+				next.Params = average
+			}
+		}
+		if every := max(c.cfg.Rounds.Evaluate, 1); c.evaluator != nil && (a.round%every == 0 || last) {
 			if rec.Test, err = c.evaluator.Evaluate(ctx, params); err != nil {
 				return rec, fmt.Errorf("evaluate round %d: %w", a.round, err)
 			}

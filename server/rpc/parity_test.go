@@ -27,7 +27,7 @@ import (
 )
 
 func smallScenario() scenario.Scenario {
-	s := scenario.Default()
+	s := scenario.Plain()
 	s.Clients = 4
 	s.Run.Rounds.Count = 2
 	s.Run.Rounds.MinClients = 4

@@ -17,8 +17,8 @@ import (
 // small is a world that trains in a moment.
 func small(t *testing.T) *World {
 	t.Helper()
-	s := scenario.Default()
-	if err := config.Load(&s, config.Sources{File: "../scenarios/energy.yaml"}); err != nil {
+	s, err := scenario.Load(config.Sources{File: "../scenarios/energy.yaml"})
+	if err != nil {
 		t.Fatal(err)
 	}
 	s.Clients, s.Data, s.Run.Rounds.MinReports = 12, scenario.Data{Set: "mnist", Train: 1500, Test: 300}, 3

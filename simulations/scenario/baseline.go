@@ -27,7 +27,7 @@ func (s Scenario) Baseline() (Scenario, error) {
 	s.Name += "-baseline"
 	s.Run.Name = s.Name
 	s.Run.Task.Epochs = c.SamplingRate * float64(s.Run.Rounds.Count) / baselineRounds
-	s.Run.Task.Batch = Default().Run.Task.Batch
+	s.Run.Task.Batch = Plain().Run.Task.Batch
 	s.Run.Rounds.Count, s.Run.Rounds.Evaluate = baselineRounds, baselineRounds
 	s.Run.Privacy, s.Run.Contract = "none", privacy.Contract{}
 	s.Run.Weights = "examples"

@@ -54,6 +54,25 @@ func TestPrivateRun(t *testing.T) {
 	}
 }
 
+// With an average every round's figures are its, and so is the last model; owners go
+// on from the iterates.
+func TestAverageIsTheLastModel(t *testing.T) {
+	s := small()
+	s.Run.Rounds.Count = 4
+	plain := run(t, s, 2)
+	s.Run.Server.Average = 0.9
+	averaged := run(t, s, 2)
+	for i, r := range averaged.Records {
+		same := r.Model == plain.Records[i].Model
+		if last := i == len(averaged.Records)-1; same == last {
+			t.Errorf("round %d: same model as without an average is %v, want %v", r.Round, same, !last)
+		}
+	}
+	if a := averaged.Final(); a.Model != averaged.ModelSHA256 || a.Test.Loss == plain.Final().Test.Loss {
+		t.Errorf("the last round is of model %s with loss %g, the result is %s", a.Model, a.Test.Loss, averaged.ModelSHA256)
+	}
+}
+
 // The run never takes more than the contract's budget: it halts before.
 func TestBudgetHaltsTheRun(t *testing.T) {
 	s := smallPrivate()

@@ -12,7 +12,7 @@ import (
 
 // small is a federation that trains in well under a second.
 func small() Scenario {
-	s := Default()
+	s := Plain()
 	s.Clients, s.Data.Train, s.Data.Test, s.Partition.Least = 5, 1000, 200, 20
 	s.Run.Rounds.Count = 3
 	s.Run.Task.ValidationFraction = 0.1
@@ -120,7 +120,7 @@ func TestValidateNamesEveryField(t *testing.T) {
 
 // Another number of clients needs no second change: rounds wait for all of them.
 func TestClientsAlone(t *testing.T) {
-	s := Default()
+	s := Plain()
 	s.Clients, s.Data.Train, s.Data.Test, s.Partition.Least, s.Run.Rounds.Count = 4, 400, 100, 10, 1
 	if r := run(t, s, 2); r.Final().Cohort != 4 {
 		t.Errorf("a round asked %d clients, want all 4", r.Final().Cohort)

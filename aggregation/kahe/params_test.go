@@ -121,6 +121,16 @@ func TestLimitsEqualTheRecord(t *testing.T) {
 			Published int    `json:"published_bits"`
 			Source    string `json:"source"`
 		} `json:"limits"`
+		Estimates []struct {
+			Level      string  `json:"level"`
+			N          int     `json:"n"`
+			Bits       int     `json:"bits"`
+			Sigma      float64 `json:"sigma"`
+			Model      string  `json:"model"`
+			USVP       float64 `json:"usvp"`
+			BDD        float64 `json:"bdd"`
+			DualHybrid float64 `json:"dual_hybrid"`
+		} `json:"estimates"`
 	}
 	if err := json.Unmarshal(text, &record); err != nil {
 		t.Fatal(err)
@@ -137,6 +147,25 @@ func TestLimitsEqualTheRecord(t *testing.T) {
 	}
 	if diff := cmp.Diff(mostBits, got); diff != "" {
 		t.Errorf("limits (-code +record):\n%s", diff)
+	}
+	// Every limit, and so every preset below it, was estimated: in its level's model, at
+	// the width that the leak of the sums leaves, at 128 bits or more.
+	models := map[string]string{Classical128: "MATZOV", Conservative: "ChaLoy21"}
+	estimated := map[string]map[int]int{}
+	for _, e := range record.Estimates {
+		if e.Model != models[e.Level] || e.Sigma != Sigma/2 {
+			t.Errorf("%s, N=%d: estimated by %s at width %g, want %s at %g", e.Level, e.N, e.Model, e.Sigma, models[e.Level], Sigma/2)
+		}
+		if least := min(e.USVP, e.BDD, e.DualHybrid); least < 128 {
+			t.Errorf("%s, N=%d: %.1f bits, want 128", e.Level, e.N, least)
+		}
+		if estimated[e.Level] == nil {
+			estimated[e.Level] = map[int]int{}
+		}
+		estimated[e.Level][e.N] = e.Bits
+	}
+	if diff := cmp.Diff(mostBits, estimated); diff != "" {
+		t.Errorf("limits without an estimate (-code +record):\n%s", diff)
 	}
 }
 

@@ -194,7 +194,7 @@ func (p *parts) coordinator(ctx context.Context, c Config, record *keyshare.Sign
 	o := p.options
 	if record != nil {
 		o.Committee = &coordinator.Committee{Record: *record}
-		o.Spool = func() (coordinator.Spool, error) { return coordinator.NewFileSpool(filepath.Join(p.dir, "run")) }
+		o.Spools = coordinator.Folder(filepath.Join(p.dir, "run"))
 	}
 	if c.Run.Privacy == coordinator.PrivacyContract {
 		var err error

@@ -99,3 +99,15 @@ func (f Frame) Parse(b []byte) (Upload, error) {
 	}
 	return u, nil
 }
+
+// Vector is the encrypted vector in a report of the right size. It points into it.
+func (f Frame) Vector(b []byte) []byte { return b[headerField : headerField+f.ciphertext] }
+
+// Box says where in a report the box for a point, from 1, begins, and its length.
+func (f Frame) Box(point int) (from, size int) {
+	from = headerField + f.ciphertext
+	for _, n := range f.boxes[:point-1] {
+		from += n
+	}
+	return from, f.boxes[point-1]
+}

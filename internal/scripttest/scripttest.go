@@ -7,7 +7,7 @@
 //	exits CODE PROGRAM ARGS...   run to its end, want that exit code
 //	capture NAME PROGRAM ARGS... run, and keep standard output in $NAME
 //	start NAME PROGRAM ARGS...   run in the background, output goes to NAME.log
-//	signal NAME INT|TERM|KILL    send a signal to a started program
+//	signal NAME INT|TERM|KILL|STOP|CONT  send a signal to a started program
 //	finish NAME CODE|killed      wait for its end
 //	await FILE PATTERN [COUNT]   wait until so many lines of FILE match
 //	port NAME                    put a free port into $NAME
@@ -199,8 +199,8 @@ func find(ts *testscript.TestScript, name string) *process {
 }
 
 func signal(ts *testscript.TestScript, neg bool, args []string) {
-	need(ts, neg, args, 2, "signal NAME INT|TERM|KILL")
-	s, ok := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM, "KILL": os.Kill}[args[1]]
+	need(ts, neg, args, 2, "signal NAME INT|TERM|KILL|STOP|CONT")
+	s, ok := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM, "KILL": os.Kill, "STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT}[args[1]]
 	if !ok {
 		ts.Fatalf("unknown signal %s", args[1])
 	}

@@ -21,6 +21,7 @@ type carrier interface {
 type checked struct {
 	client string
 	digest [32]byte // of the report: the same report has the same
+	body   []byte
 	values []int32
 	upload *terms.Upload
 }
@@ -37,8 +38,9 @@ type sum interface {
 	// and whose they are, sorted. It comes after the last add. An errVoid voids the
 	// attempt, any other error ends the run.
 	open(ctx context.Context, set []string) (values []int64, left []string, err error)
-	// close releases what the sum holds outside memory.
-	close() error
+	// close releases what the sum holds outside memory. It may be needed again unless
+	// the attempt has ended.
+	close(ended bool) error
 }
 
 // plain is encryption: none. The server sees every update, and says so in its
@@ -76,4 +78,4 @@ func (p plainSum) open(_ context.Context, set []string) ([]int64, []string, erro
 	return p.sum.Values(), set, nil
 }
 
-func (p plainSum) close() error { return nil }
+func (p plainSum) close(bool) error { return nil }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -29,7 +30,7 @@ type ceremony struct {
 	ring        keyshare.Ring
 	set         *keyshare.Set
 	hash        statement.Digest
-	boxes       [][][]byte // by point-1, then client
+	boxes       func(set *keyshare.Set, point int) iter.Seq2[[]byte, error]
 	verdicts    map[int]*keyshare.Verdict
 	signers     map[int]bool
 	signatures  map[int]*keyshare.SetSignature
@@ -84,6 +85,13 @@ func (c *Coordinator) move(f func(y *ceremony)) {
 func (c *Coordinator) openSet(ctx context.Context, s *sealedSum, set []string) ([]int64, []string, error) {
 	r := &c.committee.signed.Record
 	defer c.move(func(*ceremony) { c.committee.ceremony = nil })
+	a := s.attempt
+	if a.pending == nil {
+		if err := c.pend(ctx, s, set); err != nil {
+			return nil, nil, err
+		}
+	}
+	final := a.pending.Certified // before a crash: nobody can be left out any more
 	for {
 		if len(set) < c.cfg.Rounds.MinReports {
 			return nil, nil, &errVoid{reason: fmt.Sprintf("%d updates are left that the key holders accept, want at least %d", len(set), c.cfg.Rounds.MinReports)}
@@ -97,7 +105,8 @@ func (c *Coordinator) openSet(ctx context.Context, s *sealedSum, set []string) (
 		c.notify()
 		c.mu.Unlock()
 
-		points, drop, err := c.propose(ctx, y)
+		zerolog.Ctx(ctx).Info().Int("round", a.round).Int("attempt", a.attempt).Int("updates", len(set)).Msg("set proposed to the key holders")
+		points, drop, err := c.propose(ctx, y, final)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -106,15 +115,15 @@ func (c *Coordinator) openSet(ctx context.Context, s *sealedSum, set []string) (
 			set = slices.DeleteFunc(slices.Clone(set), func(name string) bool { return slices.Contains(drop, name) })
 			continue
 		}
-		// Written down first: after a crash holders may have signed, and the round
-		// needs another number.
-		if err := c.burn(ctx, s.attempt, set); err != nil {
+		// Written down first: from here on this set is the only one that holders can
+		// have signed.
+		if err := c.fix(ctx, a, set); err != nil {
 			return nil, nil, err
 		}
-		if err := c.charge(s.attempt, y.hash, set); err != nil {
+		if err := c.charge(a, y.hash, set); err != nil {
 			return nil, nil, err
 		}
-		y.entry = s.attempt.entry
+		y.entry = a.entry
 		if err := c.certify(ctx, y, points); err != nil {
 			return nil, nil, err
 		}
@@ -123,25 +132,19 @@ func (c *Coordinator) openSet(ctx context.Context, s *sealedSum, set []string) (
 	}
 }
 
-// burn commits, before any signature is asked for, that the round's number is used
-// up, and that the clients of the set have taken part. When the round completes, its own
-// commit takes the number back.
-func (c *Coordinator) burn(ctx context.Context, a *attempt, set []string) error {
-	c.mu.Lock()
-	next := *c.state
-	c.mu.Unlock()
-	next.Spent++
-	if a.participations = c.participated(next.Participations, set); a.participations != nil {
-		next.Participations = a.participations
+// yes returns the points of the holders that have nothing against the set, sorted.
+func yes(verdicts map[int]*keyshare.Verdict) (points []int) {
+	for _, p := range slices.Sorted(maps.Keys(verdicts)) {
+		if verdicts[p].Yes() {
+			points = append(points, p)
+		}
 	}
-	if err := c.store.Commit(ctx, &next); err != nil {
-		return fmt.Errorf("record that the key holders are asked to sign: %w", err)
-	}
-	return nil
+	return points
 }
 
-// propose collects verdicts and resolves them.
-func (c *Coordinator) propose(ctx context.Context, y *ceremony) (points []int, drop []string, err error) {
+// propose collects verdicts and resolves them. A final set is taken whole or not at
+// all: some holder may have signed it.
+func (c *Coordinator) propose(ctx context.Context, y *ceremony, final bool) (points []int, drop []string, err error) {
 	r := &c.committee.signed.Record
 	// Everyone who is connected is heard, or the time runs out: a spare signer is
 	// worth waiting for.
@@ -151,12 +154,17 @@ func (c *Coordinator) propose(ctx context.Context, y *ceremony) (points []int, d
 				return false
 			}
 		}
-		return len(y.verdicts) >= r.Threshold || len(r.Members)-len(y.declined) < r.Threshold
+		heard := len(y.verdicts)
+		if final && len(y.verdicts)+len(y.declined) < len(r.Members) {
+			heard = len(yes(y.verdicts))
+		}
+		return heard >= r.Threshold || len(r.Members)-len(y.declined) < r.Threshold
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	c.mu.Lock()
+	points = yes(y.verdicts)
 	var verdicts []keyshare.Verdict
 	refusals := 0
 	for _, p := range slices.Sorted(maps.Keys(y.verdicts)) {
@@ -167,6 +175,12 @@ func (c *Coordinator) propose(ctx context.Context, y *ceremony) (points []int, d
 		}
 	}
 	c.mu.Unlock()
+	if final {
+		if len(points) < r.Threshold {
+			return nil, nil, &errVoid{reason: fmt.Sprintf("%d of %d key holders accept the set of the interrupted round, want %d", len(points), len(r.Members), r.Threshold), spent: true}
+		}
+		return points, nil, nil
+	}
 	for want := len(verdicts) - refusals; want >= r.Threshold; want-- {
 		points, drop, ok := keyshare.Resolve(r, verdicts, want)
 		if ok && (y.set.Clients()-len(drop) >= c.cfg.Rounds.MinReports || want == r.Threshold) {

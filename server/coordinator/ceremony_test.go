@@ -162,37 +162,6 @@ func TestSilentAfterSigning(t *testing.T) {
 	})
 }
 
-// A crash after the holders signed and before the round is committed: the store
-// knows that the number is used up, and the model is that of an undisturbed run.
-func TestCrashAfterSigning(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		calm := newWorld(t, 2, 3)
-		want, err := calm.run(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := newWorld(t, 2, 3)
-		w.store.failOn = 1
-		if _, err := w.run(nil); err == nil || !strings.Contains(err.Error(), "no space left") {
-			t.Fatalf("run ended with %v, want the store's error", err)
-		}
-		if s := w.store.state; s.Round != 0 || s.Spent != 1 {
-			t.Fatalf("the store holds round %d, %d spent; want 0, and 1", s.Round, s.Spent)
-		}
-		w.store.failOn = 0
-		c, err := w.run(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if c.model != want.model {
-			t.Error("the model is not that of the undisturbed run")
-		}
-		if got := w.members[0].signed; !slices.Equal(got, []uint64{1, 2, 3}) {
-			t.Errorf("signed in %v, want 1, 2, 3", got)
-		}
-	})
-}
-
 // A false answer among four is found, and the round opens; among three it voids the
 // round, within the holders' time.
 func TestFalseAnswer(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/sotto-fl/sotto/aggregation/keyshare"
@@ -34,12 +35,12 @@ type PublishTask struct {
 	Count  int
 }
 
-// ProposeTask asks for an opinion of a set. Boxes are the holder's own, in the
-// order of the set's clients.
+// ProposeTask asks for an opinion of a set. Boxes yields the holder's own, in the
+// order of the set's clients; a slice is valid until the next.
 type ProposeTask struct {
 	Set   *keyshare.Set
 	Terms []byte
-	Boxes [][]byte
+	Boxes iter.Seq2[[]byte, error]
 }
 
 // SignTask asks for the one signature of a round.
@@ -219,7 +220,7 @@ func (s *HolderSession) pending() (HolderTask, string, bool) {
 		name := fmt.Sprintf("%d %x", y.stage, y.hash)
 		switch {
 		case y.stage == stagePropose && y.verdicts[s.point] == nil:
-			return HolderTask{Propose: &ProposeTask{Set: y.set, Terms: c.terms, Boxes: y.boxes[s.point-1]}}, name, true
+			return HolderTask{Propose: &ProposeTask{Set: y.set, Terms: c.terms, Boxes: y.boxes(y.set, s.point)}}, name, true
 		case y.stage == stageSign && y.signers[s.point] && y.signatures[s.point] == nil:
 			return HolderTask{Sign: &SignTask{Run: c.cfg.Name, Round: y.set.Announcement.Round, Set: y.hash}}, name, true
 		case y.stage == stageOpen && y.signatures[s.point] != nil && y.answers[s.point] == nil:

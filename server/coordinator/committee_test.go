@@ -24,6 +24,9 @@ type world struct {
 	t       *testing.T
 	cfg     Config
 	store   *memory
+	folder  Folder // of the uploads
+	books   *Books // under a contract
+	sent    func(Report)
 	record  keyshare.SignedRecord
 	ring    keyshare.Ring
 	params  kahe.Params
@@ -34,8 +37,14 @@ type world struct {
 
 func newWorld(t *testing.T, rounds, clients int) *world {
 	t.Helper()
-	w := &world{t: t, cfg: testConfig(rounds, clients), store: &memory{}, clients: map[string]ed25519.PrivateKey{}}
-	w.cfg.Encryption, w.cfg.Committee, w.cfg.Weights = EncryptionThreshold, DefaultCommittee(), "uniform"
+	cfg := testConfig(rounds, clients)
+	cfg.Encryption, cfg.Committee, cfg.Weights = EncryptionThreshold, DefaultCommittee(), "uniform"
+	return newWorldOf(t, cfg, clients)
+}
+
+func newWorldOf(t *testing.T, cfg Config, clients int) *world {
+	t.Helper()
+	w := &world{t: t, cfg: cfg, store: &memory{}, folder: Folder(t.TempDir()), clients: map[string]ed25519.PrivateKey{}}
 	tt, err := w.cfg.Terms()
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +86,7 @@ func (w *world) coordinator() *Coordinator {
 	w.t.Helper()
 	c, err := New(w.t.Context(), w.cfg, w.store, Options{
 		Initial: make([]float32, 6), Committee: &Committee{w.record},
-		Spool: func() (Spool, error) { return NewFileSpool(w.t.TempDir()) },
+		Spools: w.folder, Books: w.books,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -88,8 +97,13 @@ func (w *world) coordinator() *Coordinator {
 // run runs a coordinator with all members and clients until it ends. Clients move
 // the parameters by 1, 2, 4, ...; spoil, if any, changes an upload before it is signed.
 func (w *world) run(spoil func(o Order, client string, u *terms.Upload)) (*Coordinator, error) {
+	return w.runUntil(w.t.Context(), spoil)
+}
+
+// runUntil is run, up to the end of ctx.
+func (w *world) runUntil(ctx context.Context, spoil func(o Order, client string, u *terms.Upload)) (*Coordinator, error) {
 	c := w.coordinator()
-	ctx, cancel := context.WithCancel(w.t.Context())
+	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	for _, m := range w.members {
 		wg.Go(func() { m.serve(ctx, c) })
@@ -107,7 +121,16 @@ func (w *world) run(spoil func(o Order, client string, u *terms.Upload)) (*Coord
 				if err != nil {
 					return
 				}
-				if _, err := c.Report(ctx, name, w.report(o, name, spoil)); err != nil {
+				r := w.report(o, name, spoil)
+				if w.sent != nil {
+					c.mu.Lock()
+					w.sent(r)
+					c.mu.Unlock()
+				}
+				if _, err := c.Report(ctx, name, r); err != nil {
+					if ctx.Err() != nil {
+						return
+					}
 					w.t.Errorf("report of %s: %v", name, err)
 					return
 				}
@@ -126,6 +149,17 @@ func delta(client string) float64 { return math.Ldexp(1, int(client[0]-'a')-3) }
 func (w *world) report(o Order, client string, spoil func(Order, string, *terms.Upload)) Report {
 	w.t.Helper()
 	r := Report{Run: o.Run, Round: o.Round, Attempt: o.Attempt, Model: o.Model, TaskHash: o.TaskHash}
+	if w.cfg.private() {
+		values := make([]int32, w.params.Spec().Values)
+		for i := range values {
+			values[i] = int32(client[0]-'a') + 1
+		}
+		var err error
+		if r.Body, err = w.seal(o, client, values, spoil); err != nil {
+			w.t.Error(err)
+		}
+		return r
+	}
 	values := make([]int32, 6)
 	for i := range values {
 		values[i] = int32(delta(client) * o.Weight / o.Codec.Step())
@@ -260,14 +294,20 @@ func (m *member) do(s *HolderSession, t HolderTask) error {
 		if m.pending, err = keyshare.NewCollector(r, m.w.ring, limits, m.point, m.private[set.Announcement.Round], set, uint64(time.Now().Unix()), nil); err != nil {
 			return err
 		}
-		for i, box := range t.Propose.Boxes {
-			if err := m.pending.Add(i, box); err != nil {
+		i := 0
+		for box, err := range t.Propose.Boxes {
+			if err := errors.Join(err, m.pending.Add(i, box)); err != nil {
 				return err
 			}
+			i++
 		}
 		v := m.pending.Verdict()
 		return s.Verdict(&v)
 	case t.Sign != nil:
+		if m.answers[t.Sign.Set] != nil {
+			signature := keyshare.SignSet(m.w.record.Record.Hash(), t.Sign.Run, t.Sign.Round, t.Sign.Set, m.point, m.key)
+			return s.Signature(&signature)
+		}
 		for _, round := range m.signed {
 			if round == t.Sign.Round {
 				return fmt.Errorf("asked to sign a second set of round %d", round)

@@ -63,10 +63,10 @@ type Coordinator struct {
 type Options struct {
 	Evaluator Evaluator // accuracy on a public test set
 	Observer  Observer
-	Committee *Committee            // the key holders; needed under threshold encryption
-	Books     *Books                // the ledger; needed under a privacy contract
-	Spool     func() (Spool, error) // where encrypted vectors wait; needed under threshold encryption
-	Initial   []float32             // parameters to start a new run from; default: the architecture's seeded initialisation
+	Committee *Committee // the key holders; needed under threshold encryption
+	Books     *Books     // the ledger; needed under a privacy contract
+	Spools    Spools     // where uploads wait; needed under threshold encryption
+	Initial   []float32  // parameters to start a new run from; default: the architecture's seeded initialisation
 }
 
 // New makes a coordinator that continues the run in store, or starts it when the
@@ -236,16 +236,20 @@ func (c *Coordinator) Run(ctx context.Context) error {
 			err := fmt.Errorf("%w: %d rounds in a row were void; see the reasons in the log, then start the server again", ErrHalted, void)
 			return c.end(ErrHalted, err)
 		}
-		a, err := c.plan(ctx)
-		if errors.Is(err, ErrHalted) {
-			return c.end(ErrHalted, err)
-		}
+		a, set, err := c.resume(ctx)
 		if err != nil {
 			return c.end(nil, err)
 		}
-		set, reason, err := c.collect(ctx, a)
-		if err != nil {
-			return c.end(nil, err)
+		var reason error
+		if a == nil {
+			if a, err = c.plan(ctx); errors.Is(err, ErrHalted) {
+				return c.end(ErrHalted, err)
+			} else if err != nil {
+				return c.end(nil, err)
+			}
+			if set, reason, err = c.collect(ctx, a); err != nil {
+				return c.end(nil, err)
+			}
 		}
 		rec, err := c.finish(ctx, a, set, reason)
 		if err != nil {
@@ -308,14 +312,23 @@ type attempt struct {
 	keys           []keyshare.RoundKey
 	goal           int
 	entry          *entry         // once certified, under a privacy contract
+	pending        *Pending       // once key holders have seen its set
 	lr, clip       float64        // clip: where it adapts, else 0
 	participations map[string]int // with this attempt's, once it is charged
 	sum            sum
 	accepted       map[string]bool
 	bytesUp        int64
 	bytesDown      int64
+	rejected       int // before a crash; the machine counts anew
+	discarded      int
 	started        time.Time
 	wake           time.Time // when the machine wants a Tick; zero: never
 	set            []string  // set once closed
 	void           error     // set once void
+}
+
+// counts are those of the machine, and of before a crash.
+func (a *attempt) counts() (accepted, rejected, discarded int) {
+	accepted, rejected, discarded = a.machine.Counts()
+	return accepted, a.rejected + rejected, a.discarded + discarded
 }

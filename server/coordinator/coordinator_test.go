@@ -41,7 +41,22 @@ type memory struct {
 	mu     sync.Mutex
 	state  *State
 	begun  []string
-	failOn int // Commit of this round fails
+	failOn int                     // Commit of this round fails
+	crash  func(call string) error // may stop the run before Begin, Propose or Commit
+}
+
+func (m *memory) Propose(_ context.Context, p *Pending) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.crash != nil {
+		if err := m.crash(fmt.Sprintf("propose certified=%t", p.Certified)); err != nil {
+			return err
+		}
+	}
+	s := *m.state
+	s.Pending = p
+	m.state = &s
+	return nil
 }
 
 func (m *memory) Latest(context.Context) (*State, error) {
@@ -56,6 +71,9 @@ func (m *memory) Latest(context.Context) (*State, error) {
 func (m *memory) Begin(_ context.Context, number, try int, cohort []string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	s := *m.state
+	s.Attempt = try
+	m.state = &s
 	m.begun = append(m.begun, fmt.Sprintf("%d.%d %s", number, try, strings.Join(cohort, " ")))
 	return nil
 }

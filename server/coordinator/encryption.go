@@ -89,7 +89,7 @@ func (c Config) Terms() (terms.Terms, error) {
 
 // seal sets the coordinator up for threshold encryption.
 func (c *Coordinator) seal(o Options) error {
-	if o.Committee == nil || o.Spool == nil {
+	if o.Committee == nil || o.Spools == nil {
 		return fmt.Errorf("run %s is encrypted to key holders, and has no committee record: make one first", c.cfg.Name)
 	}
 	if err := o.Committee.Record.Verify(); err != nil {
@@ -111,7 +111,7 @@ func (c *Coordinator) seal(o Options) error {
 		return fmt.Errorf("the committee record is for encryption %s, run %s needs %s: draft a new record", r.Preset, c.cfg.Name, t.Encryption.Preset)
 	}
 	c.committee, c.known = newCommittee(o.Committee), new(keyshare.Known)
-	c.carrier = &sealed{c: c, params: params, ring: ring, frame: terms.NewFrame(r, ring, params), spool: o.Spool}
+	c.carrier = &sealed{c: c, params: params, ring: ring, frame: terms.NewFrame(r, ring, params), spools: o.Spools}
 	return nil
 }
 

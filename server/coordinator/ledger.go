@@ -78,6 +78,13 @@ func (c *Coordinator) charge(a *attempt, set statement.Digest, left []string) er
 	if c.books == nil {
 		return nil
 	}
+	if o, ok := c.books.Ledger.Unfinished(); ok && o.Certified != nil {
+		if o.Number != int(a.announcement.Round) || o.Attempt != a.attempt || o.Certified.Set != ledger.Hash(set) {
+			return fmt.Errorf("the ledger has charged another set of round %d, attempt %d: store and ledger are not of one run", o.Number, o.Attempt)
+		}
+		a.entry = &entry{set: set, cohort: o.Certified.Cohort, counts: o.Certified.Counts} // before a crash
+		return nil
+	}
 	cohort, err := ledger.NewCohort(c.books.Secret, c.cfg.Name, int(a.announcement.Round), left, 0)
 	if err != nil {
 		return err
@@ -139,6 +146,21 @@ func (c *Coordinator) balance() error {
 			_, err := c.books.Ledger.Commit(time.Now(), *k)
 			return err
 		}
+	}
+	if p := c.state.Pending; p != nil && open.Number == int(c.state.ticket()) && open.Attempt == p.Attempt {
+		return nil // it goes on
+	}
+	return c.balanceVoid()
+}
+
+// balanceVoid ends what the ledger has open without a sum.
+func (c *Coordinator) balanceVoid() error {
+	if c.books == nil {
+		return nil
+	}
+	open, ok := c.books.Ledger.Unfinished()
+	if !ok {
+		return nil
 	}
 	_, err := c.books.Ledger.Void(time.Now(), ledger.Void{
 		Round: open.Number, Attempt: open.Attempt, Reason: "the server stopped in the middle of it", Charged: open.Certified != nil,

@@ -232,7 +232,7 @@ func (c *Coordinator) step(a *attempt, e round.Event) []round.Effect {
 // commits the state before anything of it is visible.
 func (c *Coordinator) finish(ctx context.Context, a *attempt, set []string, void error) (Record, error) {
 	c.mu.Lock()
-	accepted, rejected, discarded := a.machine.Counts()
+	accepted, rejected, discarded := a.counts()
 	rec := Record{
 		Round: a.round, Attempt: a.attempt, Cohort: len(a.cohort), LR: a.lr, Clip: a.clip,
 		Accepted: accepted, Rejected: rejected, Discarded: discarded,
@@ -252,11 +252,8 @@ func (c *Coordinator) finish(ctx context.Context, a *attempt, set []string, void
 				next.Spent++
 			}
 		} else if err != nil {
-			return rec, errors.Join(err, a.sum.close())
+			return rec, errors.Join(err, a.sum.close(false))
 		}
-	}
-	if err := a.sum.close(); err != nil {
-		return rec, fmt.Errorf("close round %d: %w", a.round, err)
 	}
 	if a.participations != nil {
 		next.Participations = a.participations
@@ -290,7 +287,10 @@ func (c *Coordinator) finish(ctx context.Context, a *attempt, set []string, void
 	}
 	next.History = append(slices.Clip(old.History), rec)
 	if err := c.store.Commit(ctx, next); err != nil {
-		return rec, fmt.Errorf("commit round %d: %w", a.round, err)
+		return rec, errors.Join(fmt.Errorf("commit round %d: %w", a.round, err), a.sum.close(false))
+	}
+	if err := a.sum.close(true); err != nil {
+		return rec, fmt.Errorf("close round %d: %w", a.round, err)
 	}
 	if err := c.enter(a, rec.Ledger, void); err != nil {
 		return rec, err

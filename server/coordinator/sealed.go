@@ -2,8 +2,11 @@ package coordinator
 
 import (
 	"context"
+	"encoding/hex"
+	"errors"
 	"fmt"
-	"slices"
+	"io"
+	"iter"
 
 	"github.com/sotto-fl/sotto/aggregation/kahe"
 	"github.com/sotto-fl/sotto/aggregation/keyshare"
@@ -18,35 +21,69 @@ type sealed struct {
 	params kahe.Params
 	ring   keyshare.Ring
 	frame  terms.Frame
-	spool  func() (Spool, error)
-}
-
-// Spool keeps the encrypted vectors of one attempt outside memory, for the case
-// that the key holders object to a client and the sum has to be made again without
-// it.
-type Spool interface {
-	Put(client string, vector []byte) error
-	Get(client string) ([]byte, error)
-	Close() error
+	spools Spools
 }
 
 func (s *sealed) bodySize() int { return s.frame.Size() }
 
 func (s *sealed) newSum(a *attempt) (sum, error) {
-	spool, err := s.spool()
+	spool, err := s.spools.Create(a.announcement.Round, a.attempt)
 	if err != nil {
 		return nil, fmt.Errorf("open the spool of round %d: %w", a.round, err)
 	}
+	return s.sumOf(a, spool), nil
+}
+
+func (s *sealed) sumOf(a *attempt, spool Spool) *sealedSum {
 	ss := &sealedSum{
 		sealed: s, attempt: a, spool: spool, announcement: a.announcement, hash: a.announcement.Hash(),
 		checker: kahe.NewSum(s.params), public: kahe.NewPublic(s.params, a.announcement.Seed()),
 		uploads: map[string]upload{},
 	}
 	ss.sum = ss.checker
+	return ss
+}
+
+// reopen makes the sum of an attempt again out of its spool. What is not, bit for bit,
+// the upload that was accepted gives errLost.
+func (s *sealed) reopen(a *attempt, p *Pending) (*sealedSum, error) {
+	spool, err := s.spools.Open(a.announcement.Round, a.attempt)
+	if err != nil {
+		return nil, fmt.Errorf("open the spool of round %d: %w", a.round, err)
+	}
+	ss := s.sumOf(a, spool)
+	body := make([]byte, s.bodySize())
+	for i, want := range p.Uploads {
+		err := func() error {
+			if err := ss.read(i, body); err != nil {
+				return err
+			}
+			u, err := s.frame.Parse(body)
+			if err != nil {
+				return err
+			}
+			h := u.Header.Hash()
+			if u.Header.Client != want.Client || hex.EncodeToString(h[:]) != want.Header || statement.Hash(u.Ciphertext) != u.Header.Ciphertext {
+				return fmt.Errorf("it is not the one that was accepted")
+			}
+			if err := u.Header.CheckBoxes(&s.c.committee.signed.Record, s.ring, u.Boxes); err != nil {
+				return err
+			}
+			if err := ss.sum.Add(u.Ciphertext); err != nil {
+				return err
+			}
+			ss.uploads[want.Client] = upload{*u.Header, i}
+			return nil
+		}()
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("%w: upload of %s: %w", errLost, want.Client, err), spool.Close())
+		}
+	}
 	return ss, nil
 }
 
-// sealedSum is the sum of one attempt.
+// sealedSum is the sum of one attempt. What it holds in memory of an upload is its
+// header; boxes and vectors are in the spool.
 type sealedSum struct {
 	*sealed
 	attempt      *attempt
@@ -62,7 +99,7 @@ type sealedSum struct {
 // upload is what is kept in memory of an accepted report.
 type upload struct {
 	header keyshare.Header
-	boxes  [][]byte
+	place  int // in the spool
 }
 
 // check looks at layout, signature, hashes and residues. What is inside the boxes
@@ -91,46 +128,52 @@ func (s *sealedSum) check(client string, weight float64, body []byte) (checked, 
 	if err := s.checker.Check(u.Ciphertext); err != nil {
 		return bad(err)
 	}
-	return checked{client: client, digest: u.Header.Hash(), upload: &u}, nil
+	return checked{client: client, digest: u.Header.Hash(), body: body, upload: &u}, nil
 }
 
-// add takes a checked upload: boxes are copied, the vector goes to the spool and
-// into the sum.
+// add takes a checked upload: the report goes to the spool, its vector into the sum.
 func (s *sealedSum) add(c checked) error {
-	if err := s.spool.Put(c.client, c.upload.Ciphertext); err != nil {
+	place := len(s.uploads)
+	if _, err := s.spool.WriteAt(c.body, int64(place)*int64(s.bodySize())); err != nil {
 		return fmt.Errorf("spool: %w", err)
 	}
 	if err := s.sum.Add(c.upload.Ciphertext); err != nil {
 		return err
 	}
-	kept := upload{header: *c.upload.Header}
-	for _, b := range c.upload.Boxes {
-		kept.boxes = append(kept.boxes, slices.Clone(b))
-	}
-	s.uploads[c.client] = kept
+	s.uploads[c.client] = upload{*c.upload.Header, place}
 	return nil
+}
+
+// read reads the upload at a place of the spool, in full.
+func (s *sealedSum) read(place int, body []byte) error {
+	_, err := io.ReadFull(io.NewSectionReader(s.spool, int64(place)*int64(s.bodySize()), int64(s.bodySize())), body)
+	return err
 }
 
 // open has the key holders open the sum over set, or over the part of it that they
 // accept.
 func (s *sealedSum) open(ctx context.Context, set []string) ([]int64, []string, error) {
-	values, kept, err := s.c.openSet(ctx, s, set)
-	return values, kept, err
+	return s.c.openSet(ctx, s, set)
 }
 
-func (s *sealedSum) close() error { return s.spool.Close() }
+func (s *sealedSum) close(ended bool) error {
+	if ended {
+		return s.spool.Remove()
+	}
+	return s.spool.Close()
+}
 
 // ceremony proposes one group. A set that is not all of the sum is summed again
 // from the spool.
 func (s *sealedSum) ceremony(set []string) (*ceremony, error) {
 	if len(set) != s.sum.Count() {
 		again := kahe.NewSum(s.params)
+		body := make([]byte, s.bodySize())
 		for _, name := range set {
-			v, err := s.spool.Get(name)
-			if err != nil {
+			if err := s.read(s.uploads[name].place, body); err != nil {
 				return nil, fmt.Errorf("spool: %w", err)
 			}
-			if err := again.Add(v); err != nil {
+			if err := again.Add(s.frame.Vector(body)); err != nil {
 				return nil, err
 			}
 		}
@@ -141,18 +184,32 @@ func (s *sealedSum) ceremony(set []string) (*ceremony, error) {
 		headers[i] = s.uploads[name].header
 	}
 	y := &ceremony{
-		ring: s.ring, set: keyshare.NewSet(s.announcement, headers),
+		ring: s.ring, set: keyshare.NewSet(s.announcement, headers), boxes: s.boxes,
 		verdicts: map[int]*keyshare.Verdict{}, signers: map[int]bool{},
 		signatures: map[int]*keyshare.SetSignature{}, answers: map[int]*keyshare.Answer{},
 		declined: map[int]string{},
 	}
 	y.hash = y.set.Hash()
-	for p := range s.c.committee.signed.Record.Members {
-		boxes := make([][]byte, 0, len(set))
-		for _, h := range y.set.Groups[0] {
-			boxes = append(boxes, s.uploads[h.Client].boxes[p])
-		}
-		y.boxes = append(y.boxes, boxes)
-	}
 	return y, nil
+}
+
+// boxes reads the boxes for a point out of the spool, in the order of the set's
+// clients. Several holders may read at once.
+func (s *sealedSum) boxes(set *keyshare.Set, point int) iter.Seq2[[]byte, error] {
+	from, size := s.frame.Box(point)
+	var places []int
+	for _, g := range set.Groups {
+		for i := range g {
+			places = append(places, s.uploads[g[i].Client].place)
+		}
+	}
+	return func(yield func([]byte, error) bool) {
+		box := make([]byte, size)
+		for _, place := range places {
+			_, err := io.ReadFull(io.NewSectionReader(s.spool, int64(place)*int64(s.bodySize())+int64(from), int64(size)), box)
+			if !yield(box, err) || err != nil {
+				return
+			}
+		}
+	}
 }

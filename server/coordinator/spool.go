@@ -1,55 +1,102 @@
 package coordinator
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 )
 
-// FileSpool is a Spool in one unnamed temporary file: it is gone with the process.
-// Only one goroutine uses it at a time.
-type FileSpool struct {
-	file *os.File
-	at   map[string]span
-	end  int64
+// Spools keeps uploads outside memory. At most one attempt is under way at a time.
+type Spools interface {
+	// Create makes the empty spool of an attempt. What earlier attempts left is freed.
+	Create(ticket uint64, attempt int) (Spool, error)
+	// Open returns the spool of an attempt that a crash interrupted. The error wraps
+	// fs.ErrNotExist if it is gone.
+	Open(ticket uint64, attempt int) (Spool, error)
 }
 
-type span struct{ from, size int64 }
+// Spool holds the uploads of one attempt, one after the other: the sealed shares, for
+// the key holders, and the vectors, for a sum that has to be made again without a
+// client. Reads may be concurrent with everything but the end.
+type Spool interface {
+	io.WriterAt
+	io.ReaderAt
+	Sync() error   // what was written survives a crash of the machine
+	Close() error  // keeps what was written
+	Remove() error // closes it and frees the space
+}
 
-// NewFileSpool makes a spool in dir; empty is the system's folder for such files.
-func NewFileSpool(dir string) (*FileSpool, error) {
-	f, err := os.CreateTemp(dir, "sotto-spool-*")
+// Folder is Spools in a folder: one file for an attempt, named after it.
+type Folder string
+
+const spoolPattern = "uploads-*.spool"
+
+// Create implements Spools.
+func (d Folder) Create(ticket uint64, attempt int) (Spool, error) {
+	old, err := filepath.Glob(filepath.Join(string(d), spoolPattern))
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range old {
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
+	}
+	return d.open(ticket, attempt, os.O_CREATE|os.O_EXCL)
+}
+
+// Open implements Spools.
+func (d Folder) Open(ticket uint64, attempt int) (Spool, error) { return d.open(ticket, attempt, 0) }
+
+func (d Folder) open(ticket uint64, attempt, flags int) (Spool, error) {
+	f, err := os.OpenFile(filepath.Join(string(d), fmt.Sprintf("uploads-%d-%d.spool", ticket, attempt)), os.O_RDWR|flags, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return folderSpool{f}, nil
+}
+
+type folderSpool struct{ *os.File }
+
+// Sync also makes the file's name durable.
+func (s folderSpool) Sync() error {
+	if err := s.File.Sync(); err != nil {
+		return err
+	}
+	d, err := os.Open(filepath.Dir(s.Name()))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func (s folderSpool) Remove() error { return errors.Join(s.Close(), os.Remove(s.Name())) }
+
+// Temporary is Spools in unnamed files, which are gone with the process: for runs that
+// are not continued after a crash.
+type Temporary struct{}
+
+// Create implements Spools.
+func (Temporary) Create(uint64, int) (Spool, error) {
+	f, err := os.CreateTemp("", spoolPattern)
 	if err != nil {
 		return nil, err
 	}
 	// Without its name the file cannot be left behind.
 	if err := os.Remove(f.Name()); err != nil {
-		f.Close()
-		return nil, err
+		return nil, errors.Join(err, f.Close())
 	}
-	return &FileSpool{file: f, at: map[string]span{}}, nil
+	return unnamed{f}, nil
 }
 
-// Put keeps a client's vector, in place of an earlier one.
-func (s *FileSpool) Put(client string, vector []byte) error {
-	if _, err := s.file.WriteAt(vector, s.end); err != nil {
-		return err
-	}
-	s.at[client] = span{s.end, int64(len(vector))}
-	s.end += int64(len(vector))
-	return nil
-}
+// Open implements Spools.
+func (Temporary) Open(uint64, int) (Spool, error) { return nil, fs.ErrNotExist }
 
-// Get returns a client's vector.
-func (s *FileSpool) Get(client string) ([]byte, error) {
-	w, ok := s.at[client]
-	if !ok {
-		return nil, fmt.Errorf("nothing of client %s", client)
-	}
-	b := make([]byte, w.size)
-	_, err := io.ReadFull(io.NewSectionReader(s.file, w.from, w.size), b)
-	return b, err
-}
+type unnamed struct{ *os.File }
 
-// Close frees the space.
-func (s *FileSpool) Close() error { return s.file.Close() }
+func (unnamed) Sync() error { return nil }
+
+func (s unnamed) Remove() error { return s.Close() }

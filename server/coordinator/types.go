@@ -74,6 +74,9 @@ type Store interface {
 	Latest(ctx context.Context) (*State, error)
 	// Begin records, durably, that an attempt at a round starts.
 	Begin(ctx context.Context, round, attempt int, cohort []string) error
+	// Propose records, durably, an attempt that key holders are about to see. It is
+	// part of the latest state until the next Commit.
+	Propose(ctx context.Context, p *Pending) error
 	// Commit replaces the latest state.
 	Commit(ctx context.Context, s *State) error
 }
@@ -87,6 +90,7 @@ type State struct {
 	Round     int       // completed rounds
 	Attempt   int       // newest attempt begun at round Round+1 (0: none)
 	Spent     int       // numbers used up without a round: signed and not opened, or without keys
+	Pending   *Pending  // the attempt that key holders have seen, if it has not ended
 	Params    []float32 // the model, canonical order
 	Optimizer []byte    // serveropt state
 	// Participations counts the charged rounds of each client, under a contract of lane A.

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"google.golang.org/grpc"
@@ -168,14 +169,18 @@ func send(stream grpc.BidiStreamingServer[pb.HolderMessage, pb.HolderTask], t co
 	if err := stream.Send(&pb.HolderTask{Message: &pb.HolderTask_Proposal{Proposal: p}}); err != nil {
 		return err
 	}
-	i := 0
+	next, stop := iter.Pull2(t.Propose.Boxes)
+	defer stop()
 	for _, g := range set.Groups {
 		for j := range g {
-			u := &pb.ProposedUpload{Header: g[j].Bytes(), Box: t.Propose.Boxes[i]}
+			box, err, ok := next()
+			if err != nil || !ok {
+				return fmt.Errorf("read the sealed share of client %s: %w", g[j].Client, err)
+			}
+			u := &pb.ProposedUpload{Header: g[j].Bytes(), Box: box}
 			if err := stream.Send(&pb.HolderTask{Message: &pb.HolderTask_Upload{Upload: u}}); err != nil {
 				return err
 			}
-			i++
 		}
 	}
 	return nil

@@ -50,6 +50,8 @@ CREATE TABLE attempts (
 ALTER TABLE run ADD COLUMN spent INTEGER NOT NULL DEFAULT 0; -- times key holders were asked to sign a set that was not opened
 `, `
 ALTER TABLE run ADD COLUMN participations TEXT NOT NULL DEFAULT 'null'; -- JSON: charged rounds by client
+`, `
+ALTER TABLE run ADD COLUMN pending TEXT; -- coordinator.Pending as JSON: the attempt that key holders have seen; NULL: none
 `}
 
 // Errors that callers branch on.
@@ -102,10 +104,10 @@ func (s *Store) Latest(ctx context.Context) (*coordinator.State, error) {
 	}
 	defer tx.Rollback()
 	var st coordinator.State
-	var config, params, sum, participations []byte
+	var config, params, sum, participations, pending []byte
 	var records int
-	err = tx.QueryRowContext(ctx, `SELECT config, round, attempt, spent, params, params_sha, optimizer, records, participations FROM run`).
-		Scan(&config, &st.Round, &st.Attempt, &st.Spent, &params, &sum, &st.Optimizer, &records, &participations)
+	err = tx.QueryRowContext(ctx, `SELECT config, round, attempt, spent, pending, params, params_sha, optimizer, records, participations FROM run`).
+		Scan(&config, &st.Round, &st.Attempt, &st.Spent, &pending, &params, &sum, &st.Optimizer, &records, &participations)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, coordinator.ErrNoState
 	}
@@ -119,6 +121,11 @@ func (s *Store) Latest(ctx context.Context) (*coordinator.State, error) {
 		return nil, fmt.Errorf("%s: participations: %w: %w", s.path(), ErrDamaged, err)
 	}
 	st.Config = [32]byte(config)
+	if pending != nil {
+		if err := json.Unmarshal(pending, &st.Pending); err != nil {
+			return nil, fmt.Errorf("%s: attempt %d of round %d: %w: %w", s.path(), st.Attempt, st.Round+1, ErrDamaged, err)
+		}
+	}
 	st.Params = make([]float32, len(params)/4)
 	for i := range st.Params {
 		st.Params[i] = math.Float32frombits(binary.LittleEndian.Uint32(params[4*i:]))
@@ -174,6 +181,25 @@ func (s *Store) Begin(ctx context.Context, round, attempt int, cohort []string) 
 	return tx.Commit()
 }
 
+// Propose records an attempt that key holders are about to see. It replaces what was
+// recorded of it before, and is part of the newest state until the next Commit.
+func (s *Store) Propose(ctx context.Context, p *coordinator.Pending) error {
+	text, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	res, err := s.db.ExecContext(ctx, `UPDATE run SET pending = ? WHERE attempt = ?`, string(text), p.Attempt)
+	if err != nil {
+		return fmt.Errorf("propose attempt %d: %w", p.Attempt, err)
+	}
+	if n, err := res.RowsAffected(); err != nil {
+		return err
+	} else if n != 1 {
+		return fmt.Errorf("propose attempt %d: %w", p.Attempt, ErrOrder)
+	}
+	return nil
+}
+
 // Commit replaces the newest state by st, durably, then writes its checkpoint
 // file. st.History must continue the stored one. It refuses a state that is not
 // the stored round or the next, or of another size than the layout, before
@@ -218,8 +244,16 @@ func (s *Store) Commit(ctx context.Context, st *coordinator.State) error {
 	if err != nil {
 		return fmt.Errorf("commit round %d: %w", st.Round, err)
 	}
-	_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO run (id, config, round, attempt, spent, params, params_sha, optimizer, records, participations) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		st.Config[:], st.Round, st.Attempt, st.Spent, params, sum[:], optimizer, len(st.History), string(participations))
+	var pending any
+	if st.Pending != nil {
+		text, err := json.Marshal(st.Pending)
+		if err != nil {
+			return fmt.Errorf("commit round %d: %w", st.Round, err)
+		}
+		pending = string(text)
+	}
+	_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO run (id, config, round, attempt, spent, pending, params, params_sha, optimizer, records, participations) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		st.Config[:], st.Round, st.Attempt, st.Spent, pending, params, sum[:], optimizer, len(st.History), string(participations))
 	if err != nil {
 		return fmt.Errorf("commit round %d: %w", st.Round, err)
 	}

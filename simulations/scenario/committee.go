@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"iter"
 	"math"
 	"os"
 	"path/filepath"
@@ -191,21 +190,11 @@ func (l *holderLink) NextTask(ctx context.Context) (keyholder.Task, error) {
 				return nil, err
 			}
 		case t.Propose != nil:
-			return keyholder.Proposal{Set: t.Propose.Set, Contract: t.Propose.Terms, Boxes: all(t.Propose.Boxes)}, nil
+			return keyholder.Proposal{Set: t.Propose.Set, Contract: t.Propose.Terms, Boxes: t.Propose.Boxes}, nil
 		case t.Sign != nil:
 			return keyholder.SignatureWanted{Run: t.Sign.Run, Round: t.Sign.Round, Set: t.Sign.Set}, nil
 		case t.Open != nil:
 			return keyholder.Certificate{Run: t.Open.Run, Round: t.Open.Round, Set: t.Open.Set, Signatures: t.Open.Signatures}, nil
-		}
-	}
-}
-
-func all(boxes [][]byte) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
-		for _, b := range boxes {
-			if !yield(b, nil) {
-				return
-			}
 		}
 	}
 }

@@ -19,6 +19,8 @@ func (m *memory) Latest(context.Context) (*coordinator.State, error) {
 
 func (m *memory) Begin(context.Context, int, int, []string) error { return nil }
 
+func (m *memory) Propose(context.Context, *coordinator.Pending) error { return nil }
+
 func (m *memory) Commit(_ context.Context, s *coordinator.State) error {
 	m.state = s
 	return nil

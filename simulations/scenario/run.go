@@ -91,7 +91,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 		}
 		defer holders.close()
 		options.Committee = &coordinator.Committee{Record: holders.record}
-		options.Spool = func() (coordinator.Spool, error) { return coordinator.NewFileSpool("") }
+		options.Spools = coordinator.Temporary{}
 	}
 	var book *pages
 	var key string

@@ -40,7 +40,8 @@ type Guarantee struct {
 // Certify computes the plan's epsilons: by privacy loss distributions, or by Rényi divergences for Skellam noise and for
 // the epsilon of a single noise share, which is only information and far too large to be tight about. It
 // takes up to a few tenths of a second. Beside the rows it returns ErrOverBudget if a claimed one is above the contract's
-// epsilon: such a run must not start. Claimed is every adversary without the key holders' keys; in lane B, the recipients alone.
+// epsilon: such a run must not start. Claimed is every adversary without the key holders' keys, in the local lane also with them; in
+// lane B, the recipients alone.
 func (c Contract) Certify() ([]Guarantee, error) {
 	plan, err := c.Plan()
 	if err != nil {
@@ -56,7 +57,7 @@ func (c Contract) Certify() ([]Guarantee, error) {
 		if err != nil {
 			return nil, fmt.Errorf("certify against %s: %w", charge.Adversary, err)
 		}
-		claimed := charge.Adversary == Recipients || charge.Adversary != ServerAndHolders && c.Lane != LaneB
+		claimed := charge.Adversary == Recipients || c.Lane == LocalDPSGD || charge.Adversary != ServerAndHolders && c.Lane != LaneB
 		method := accountant.PLD
 		if c.Mechanism == Skellam || !claimed && c.dpsgd() {
 			method = accountant.RDP

@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 
 	"github.com/sotto-fl/sotto/internal/statement"
 	"github.com/sotto-fl/sotto/model/dataset"
@@ -30,6 +32,10 @@ type private struct {
 	encoder  *privatise.Encoder
 	batch    []int32
 	sum      []float64
+
+	// Under unit group, the positions of each group's records in data.
+	data   *dataset.Set
+	groups [][]int32
 }
 
 // openPrivacy reads the contract of an order's terms; nil when there is none.
@@ -50,9 +56,8 @@ func (p *Participant) openPrivacy(o Order, s *sealed) (*private, error) {
 	if err != nil {
 		return refuse(err)
 	}
-	if c.Unit != privacy.UnitClient && (c.Lane != privacy.DistributedDPSGD || c.Unit != privacy.UnitExample) {
-		return refuse(fmt.Errorf("it asks for lane %s and unit %s, this client does %s for unit %s, and lanes %s and %s for unit %s", c.Lane, c.Unit,
-			privacy.DistributedDPSGD, privacy.UnitExample, privacy.LaneA, privacy.LaneB, privacy.UnitClient))
+	if c.None() {
+		return refuse(errors.New("it promises nothing"))
 	}
 	if err := p.permit(o, c); err != nil {
 		return nil, err
@@ -90,6 +95,10 @@ func (p *Participant) permit(o Order, c privacy.Contract) error {
 		return refuse("it is for %d parameters, the model has %d", c.Parameters, p.layout.Size())
 	case c.Unit != privacy.UnitClient && p.task.Batch > c.MicroBatch:
 		return refuse("it charges for sums of %d gradients in float32 (micro_batch), the task adds up %d (batch)", c.MicroBatch, p.task.Batch)
+	case c.Unit == privacy.UnitGroup && !p.training.HasGroups():
+		return fmt.Errorf("%w in run %s: its privacy contract protects groups (%s), and this client's images have none: put them into folders class/patient/image, or name the group of each in groups.csv (see client check)", errLocal, o.Run, c.Unit)
+	case c.Unit == privacy.UnitGroup && len(p.training.Groups()) < c.MinRecords:
+		return fmt.Errorf("%w in run %s: its privacy contract wants at least %d groups of an owner (min_records), this client has %d: add some, or stay out of this run", errLocal, o.Run, c.MinRecords, len(p.training.Groups()))
 	case p.training.Len() < c.MinRecords:
 		return fmt.Errorf("%w in run %s: its privacy contract wants at least %d training records of an owner (min_records), this client has %d: add records, or stay out of this run", errLocal, o.Run, c.MinRecords, p.training.Len())
 	}
@@ -105,8 +114,19 @@ type openedContract struct {
 	task *private
 }
 
-// step is one owner's part of a round of distributed DP-SGD: a secret Poisson batch,
-// the sum of its clipped gradients, rotated, rounded once, and a share of the noise.
+// units is how many records, or groups, the owner has.
+func (t *private) units(data *dataset.Set) int {
+	if t.contract.Unit != privacy.UnitGroup {
+		return data.Len()
+	}
+	if t.data != data {
+		t.data, t.groups = data, data.Groups()
+	}
+	return len(t.groups)
+}
+
+// step is one owner's part of a round of DP-SGD: a secret Poisson batch of its records, or
+// groups, the sum of their clipped gradients, rotated, rounded once, and a share of the noise.
 // Coins and noise belong to the round's number among the key holders, who open one
 // sum for it: an attempt that is repeated repeats them, and nothing else does. The noise
 // is bound to the model as well: were a number ever used for two models, the difference
@@ -120,14 +140,14 @@ func (p *Participant) step(ctx context.Context, o Order, s *sealed, t *private, 
 		return nil, err
 	}
 	defer release()
-	records := p.training.Len()
+	records := t.units(p.training)
 	number := int(s.announcement.Round)
 	secret := p.secrets.Master.Derive("run/"+o.Run, 0)
 	limit := privacy.BatchCap(records, t.contract.SamplingRate)
 	if t.batch, err = privatise.DrawBatch(t.batch[:0], records, t.contract.SamplingRate, limit, secret, number); err != nil {
 		return nil, err
 	}
-	if err := clipped(ctx, trainer, global, p.training, t); err != nil {
+	if err := clipped(ctx, trainer, global, p.training, t, secret.Derive("members", number)); err != nil {
 		return nil, fmt.Errorf("gradients of round %d: %w", o.Round, err)
 	}
 	t.rotation.Reseed(privacy.RotationSeed(t.hash, o.Round))
@@ -139,6 +159,21 @@ func (p *Participant) step(ctx context.Context, o Order, s *sealed, t *private, 
 	return values, nil
 }
 
-func clipped(ctx context.Context, trainer *train.Trainer, global []float32, data *dataset.Set, t *private) error {
-	return trainer.Clipped(ctx, global, data, t.batch, t.contract.Clip, t.sum)
+// clipped leaves the sum of the batch's clipped gradients in t.sum. A group with more
+// records than the task's batch takes part with so many of them, drawn anew each round.
+func clipped(ctx context.Context, trainer *train.Trainer, global []float32, data *dataset.Set, t *private, members noise.Seed) error {
+	if t.contract.Unit != privacy.UnitGroup {
+		return trainer.Clipped(ctx, global, data, t.batch, t.contract.Clip, t.sum)
+	}
+	rng := rand.New(noise.NewDRBG(members))
+	groups := make([][]int32, len(t.batch))
+	for i, g := range t.batch {
+		groups[i] = t.groups[g]
+		if most := trainer.Batch(); len(groups[i]) > most {
+			groups[i] = slices.Clone(groups[i])
+			rng.Shuffle(len(groups[i]), func(a, b int) { groups[i][a], groups[i][b] = groups[i][b], groups[i][a] })
+			groups[i] = groups[i][:most]
+		}
+	}
+	return trainer.ClippedGroups(ctx, global, data, groups, t.contract.Clip, t.sum)
 }

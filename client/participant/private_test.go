@@ -63,6 +63,8 @@ func TestContractIsHeldAgainstTaskAndData(t *testing.T) {
 		"larger sums":          {change: func(c *privacy.Contract) { c.MicroBatch = 1 }, want: ErrRefused, text: "(batch)"},
 		"another model":        {change: func(c *privacy.Contract) { c.Parameters = 11 }, want: ErrRefused, text: "11 parameters"},
 		"larger sums, later":   {later: func(p *Participant) { p.task.Batch = 3 }, want: ErrRefused, text: "(batch)"},
+		"no groups":            {change: func(c *privacy.Contract) { c.Unit = privacy.UnitGroup }, want: errLocal, text: "images have none"},
+		"few groups":           {change: func(c *privacy.Contract) { c.Unit = privacy.UnitGroup }, later: grouped(0, 0, 1, 2), want: errLocal, text: "this client has 3"},
 		"fewer records, later": {later: func(p *Participant) { p.training = p.training.Subset([]int{0}) }, want: errLocal, text: "this client has 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -73,7 +75,7 @@ func TestContractIsHeldAgainstTaskAndData(t *testing.T) {
 			p, o, s := privateOrder(t, k)
 			_, err := p.openPrivacy(o, s)
 			if c.later != nil {
-				if err != nil {
+				if err != nil && k.Unit != privacy.UnitGroup {
 					t.Fatal(err)
 				}
 				c.later(p)
@@ -84,6 +86,10 @@ func TestContractIsHeldAgainstTaskAndData(t *testing.T) {
 			}
 		})
 	}
+}
+
+func grouped(groups ...int32) func(*Participant) {
+	return func(p *Participant) { p.training, _ = p.training.WithGroups(groups) }
 }
 
 // The same order repeats its values exactly; another number or another model shares no noise with it.

@@ -35,7 +35,9 @@ func (p Problem) String() string { return p.File + ": " + p.Err.Error() }
 // become numbers: the same group name under two classes is the same group, and
 // the names are forgotten. A folder with groups must have them for all images,
 // because an image outside would count as a group of its own, which promises
-// less than its owner may think.
+// less than its owner may think. In place of group folders a file dir/groups.csv
+// may say the group of every image: a first line "file,group", then a line an
+// image, such as "melanoma/0001.png,patient-7".
 //
 // Files are PNG or JPEG, told by their content: 8 or 16 bit, grey, colour,
 // palette or CMYK. The set is 16 bit if at least one image is. Images are
@@ -164,7 +166,7 @@ func scan(dir string, classes []string) (t tree, err error) {
 		return t, fmt.Errorf("open image folder %s: %w: %s has a group folder and %s has none, want one for all images or for none", dir, ErrFormat, grouped, flat)
 	}
 	t.grouped = grouped != ""
-	return t, nil
+	return t, t.listed(dir)
 }
 
 // add takes a file, or reports it when its name says it is something else.

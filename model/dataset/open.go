@@ -33,7 +33,9 @@ func (o Options) maxBytes() int64 {
 // Open reads the images at path, a folder of one of these kinds:
 //
 //   - the IDX files of MNIST under their own names (train-images-idx3-ubyte and
-//     so on), compressed (.gz) or not;
+//     so on), compressed (.gz) or not; beside them there may be groups, an IDX file
+//     of one dimension (train-groups-idx1-short and so on; ubyte, short or int) or
+//     a train-groups.csv with the line "group" and then a line an image;
 //   - the binary batches of CIFAR-10 (data_batch_1.bin and so on);
 //   - one sub-folder of PNG or JPEG files a class, see OpenFolder, or "train"
 //     and "test" with such folders below, of which o.Split takes one.
@@ -128,5 +130,9 @@ func openIDXFolder(dir string, names map[string]bool, o Options) (*Set, error) {
 			return nil, fmt.Errorf("open data %s: %w: no %s or %s.gz beside the other IDX files", dir, ErrEmpty, name, name)
 		}
 	}
-	return OpenIDX(paths[0], paths[1], o.Classes)
+	s, err := OpenIDX(paths[0], paths[1], o.Classes)
+	if err != nil {
+		return nil, err
+	}
+	return idxGroups(dir, names, o.Split, s)
 }

@@ -17,6 +17,48 @@ import (
 // function of the arguments and the kernel path; how long the call takes is not
 // hidden, and tells the number of images.
 func (t *Trainer) Clipped(ctx context.Context, params []float32, data *dataset.Set, index []int32, clip float64, sum []float64) error {
+	if err := t.startSum(params, data, sum); err != nil {
+		return err
+	}
+	for len(index) > 0 {
+		n := min(len(index), t.cfg.Batch)
+		if err := t.addClipped(ctx, data, index[:n], nil, clip); err != nil {
+			return err
+		}
+		index = index[n:]
+	}
+	return t.net.ExportSum(sum, t.sum)
+}
+
+// ClippedGroups is Clipped with a whole group of images as the unit: the gradient of the sum of
+// a group's losses is clipped as one. A group has 1 to Batch images, given by their
+// positions in data.
+func (t *Trainer) ClippedGroups(ctx context.Context, params []float32, data *dataset.Set, groups [][]int32, clip float64, sum []float64) error {
+	if err := t.startSum(params, data, sum); err != nil {
+		return err
+	}
+	var index []int32
+	var ends []int
+	for i, g := range groups {
+		if len(g) < 1 || len(g) > t.cfg.Batch {
+			return fmt.Errorf("group %d has %d images, want 1 to %d", i, len(g), t.cfg.Batch)
+		}
+		index = append(index, g...)
+		ends = append(ends, len(index))
+		if i+1 == len(groups) || len(index)+len(groups[i+1]) > t.cfg.Batch {
+			if err := t.addClipped(ctx, data, index, ends, clip); err != nil {
+				return err
+			}
+			index, ends = index[:0], ends[:0]
+		}
+	}
+	return t.net.ExportSum(sum, t.sum)
+}
+
+// Batch is the task's batch: the most images of a group.
+func (t *Trainer) Batch() int { return t.cfg.Batch }
+
+func (t *Trainer) startSum(params []float32, data *dataset.Set, sum []float64) error {
 	if err := t.check(data); err != nil {
 		return err
 	}
@@ -30,20 +72,19 @@ func (t *Trainer) Clipped(ctx context.Context, params []float32, data *dataset.S
 		t.sum = make([]float64, len(sum))
 	}
 	clear(t.sum)
-	for len(index) > 0 {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		n := min(len(index), t.cfg.Batch)
-		t.index = t.index[:0]
-		for _, i := range index[:n] {
-			t.index = append(t.index, int(i))
-		}
-		index = index[n:]
-		x, labels := t.fill(data, t.index)
-		if _, err := t.net.ClippedSum(x, labels, nil, clip, t.sum); err != nil {
-			return err
-		}
+	return nil
+}
+
+// addClipped adds the clipped gradients of at most a batch of images, whose units end at ends.
+func (t *Trainer) addClipped(ctx context.Context, data *dataset.Set, index []int32, ends []int, clip float64) error {
+	if err := ctx.Err(); err != nil {
+		return err
 	}
-	return t.net.ExportSum(sum, t.sum)
+	t.index = t.index[:0]
+	for _, i := range index {
+		t.index = append(t.index, int(i))
+	}
+	x, labels := t.fill(data, t.index)
+	_, err := t.net.ClippedSum(x, labels, ends, clip, t.sum)
+	return err
 }

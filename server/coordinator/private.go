@@ -35,14 +35,14 @@ func (c Config) validatePrivacy() error {
 	if err := k.Validate(); err != nil {
 		return config.At("contract", err)
 	}
+	if k.None() {
+		return errors.New("contract.unit: got none under privacy: contract: write privacy: none, or choose example, group or client")
+	}
 	if k.Unit == privacy.UnitClient {
 		problems = append(problems, c.validateClients()...)
-	} else if k.Lane != privacy.DistributedDPSGD {
-		bad("contract.lane: got %q, this server runs %s for unit %s", k.Lane, privacy.DistributedDPSGD, k.Unit)
-		return errors.Join(problems...)
 	}
 	if c.Encryption == "none" {
-		bad("encryption: got none, want threshold: the server would see single noise shares, and one does not protect its owner")
+		bad("encryption: got none, want threshold: the contract is part of what clients encrypt for, and the server would see single noise shares, of which one does not protect its owner")
 	}
 	if layout, err := c.Task.Architecture.Layout(); err == nil && layout.Size() != k.Parameters {
 		bad("contract.parameters: got %d, the architecture has %d", k.Parameters, layout.Size())
@@ -68,8 +68,8 @@ func (c Config) validatePrivacy() error {
 	return errors.Join(problems...)
 }
 
-// dpsgd is a round of distributed DP-SGD: the sum of the owners' clipped gradients
-// and noise shares, divided by the public constant q*n.
+// dpsgd is a round of DP-SGD: the sum of the owners' clipped gradients and of their
+// noise (shares, or in the local lane each complete), divided by the public constant q*n.
 type dpsgd struct {
 	contract privacy.Contract
 	derived  privacy.Derived

@@ -11,6 +11,7 @@
 //	Dirichlet      label skew, Dirichlet(alpha)
 //	Shards         label skew, k blocks of sorted labels a client
 //	ByOwner        the data's own structure, such as the writer of a digit
+//	Blocks         the same, with as many whole owners a client
 //	QuantitySkew   uniform labels, log-normal sizes
 package partition
 
@@ -45,6 +46,25 @@ func IID(n, clients int, rng *rand.Rand) ([][]int, error) {
 		return nil, err
 	}
 	return cut(rng.Perm(n), equalSizes(n, clients)), nil
+}
+
+// Blocks deals whole owners: sorted by number, the first ones to the first client and so
+// on, equally many to within one.
+func Blocks(owner []int32, clients int) ([][]int, error) {
+	each, owners, err := ByOwner(owner, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := check(len(owners), clients, 1); err != nil {
+		return nil, err
+	}
+	out := make([][]int, clients)
+	for i := range out {
+		for _, examples := range each[i*len(each)/clients : (i+1)*len(each)/clients] {
+			out[i] = append(out[i], examples...)
+		}
+	}
+	return sorted(out), nil
 }
 
 // QuantitySkew deals n examples at random in unequal amounts: the sizes are

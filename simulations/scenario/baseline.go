@@ -10,7 +10,7 @@ import (
 )
 
 // ErrNoBaseline says that a scenario is not one that a run without privacy is set beside.
-var ErrNoBaseline = errors.New("a baseline is for runs of distributed DP-SGD under a contract")
+var ErrNoBaseline = errors.New("a baseline is for runs of DP-SGD under a contract")
 
 // baselineRounds is how often the baseline averages: plain training needs few rounds.
 const baselineRounds = 12
@@ -21,7 +21,7 @@ const baselineRounds = 12
 // cosine. It is not DP-SGD with the noise turned off.
 func (s Scenario) Baseline() (Scenario, error) {
 	c := s.Run.Contract
-	if s.Run.Privacy != coordinator.PrivacyContract || c.Lane != privacy.DistributedDPSGD {
+	if s.Run.Privacy != coordinator.PrivacyContract || c.Unit == privacy.UnitClient {
 		return s, ErrNoBaseline
 	}
 	s.Name += "-baseline"

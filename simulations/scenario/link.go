@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sotto-fl/sotto/client/participant"
 	"github.com/sotto-fl/sotto/internal/seed"
@@ -18,6 +19,8 @@ type link struct {
 	client  string
 	faults  Faults
 	seed    uint64
+	number  int // of the client, from 0, among clients
+	clients int
 	session *coordinator.Session
 }
 
@@ -34,7 +37,7 @@ func (l *link) CheckIn(ctx context.Context, info participant.Info) (participant.
 		if err != nil {
 			return participant.Order{}, outcome(err)
 		}
-		if !l.faults.dropped(l.seed, o.Round, l.client) {
+		if !l.dropped(o.Round) {
 			return order(o), nil
 		}
 		l.session.Close()
@@ -84,8 +87,11 @@ func outcome(err error) error {
 	return err
 }
 
-// dropped says whether client is out in that round. The draw depends on seed,
+// dropped says whether the client is out in that round. The draw depends on seed,
 // round and client alone.
-func (f Faults) dropped(root uint64, number int, client string) bool {
-	return f.Dropout > 0 && seed.New(root, "fault/dropout", number, client).Float64() < f.Dropout
+func (l *link) dropped(round int) bool {
+	if n := l.faults.DropExactly; n > 0 {
+		return slices.Contains(seed.New(l.seed, "fault/drop-exactly", round, "").Perm(l.clients)[:n], l.number)
+	}
+	return l.faults.Dropout > 0 && seed.New(l.seed, "fault/dropout", round, l.client).Float64() < l.faults.Dropout
 }

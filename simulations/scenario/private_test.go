@@ -1,14 +1,22 @@
 package scenario
 
 import (
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"image"
+	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/sotto-fl/sotto/aggregation/serveropt"
+	"github.com/sotto-fl/sotto/model/dataset"
 	"github.com/sotto-fl/sotto/privacy"
 	"github.com/sotto-fl/sotto/privacy/ledger"
 	"github.com/sotto-fl/sotto/server/coordinator"
+	"github.com/sotto-fl/sotto/simulations/mnist"
 )
 
 // smallPrivate is a run under a contract that trains in well under a second.
@@ -71,6 +79,139 @@ func TestAverageIsTheLastModel(t *testing.T) {
 	if a := averaged.Final(); a.Model != averaged.ModelSHA256 || a.Test.Loss == plain.Final().Test.Loss {
 		t.Errorf("the last round is of model %s with loss %g, the result is %s", a.Model, a.Test.Loss, averaged.ModelSHA256)
 	}
+}
+
+// Exactly as many are lost in every round as the floor bears: what is certified is what was
+// planned, the ledger shows no less noise, and one lost more leaves nothing but void rounds.
+func TestThreeOfTenDropEveryRound(t *testing.T) {
+	s := smallPrivate()
+	s.Clients, s.Partition.Least = 10, 20
+	s.Run.Contract.MinCohort, s.Run.Contract.MaxCohort, s.Run.Rounds.MinReports = 7, 10, 7
+	full := run(t, s, 2)
+	s.Faults.DropExactly = 3
+	r := run(t, s, 2)
+	planned, err := s.Run.Contract.Certify()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := ledger.Verify(r.Ledger, r.LedgerKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := ledger.Verify(full.Ledger, full.LedgerKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := planned[0].Upper; v.Balance.Spent != all.Balance.Spent || math.Abs(float64(v.Balance.Spent)-want) > 1e-3 {
+		t.Errorf("spent %v with three lost in every round and %v with none, planned %v", v.Balance.Spent, all.Balance.Spent, want)
+	}
+	for _, round := range v.Rounds {
+		c := round.Commit
+		if c == nil || c.Counts.Survived != 7 || c.Noise.Planned != s.Run.Contract.Noise || c.Noise.Effective < c.Noise.Planned {
+			t.Errorf("round %d: %+v, want 7 survivors and at least the planned noise", round.Number, c)
+		}
+	}
+	s.Faults.DropExactly = 4
+	if r, err := Run(t.Context(), s, Options{Workers: 2}); !errors.Is(err, coordinator.ErrHalted) || r.Final() != nil || len(r.Records) != s.Run.Rounds.MaxVoid {
+		t.Errorf("four lost: ended with %v after %d records, want %d void ones and nothing opened", err, len(r.Records), s.Run.Rounds.MaxVoid)
+	}
+}
+
+// Each owner's noise is complete in the local lane: promised against key holders too, who would see one
+// owner's sum.
+func TestLocalRun(t *testing.T) {
+	s := smallPrivate()
+	s.Run.Contract.Lane = privacy.LocalDPSGD
+	want := run(t, s, 2)
+	if got := run(t, s, 1); got.ModelSHA256 != want.ModelSHA256 {
+		t.Errorf("1 worker gives model %s, 2 give %s", got.ModelSHA256, want.ModelSHA256)
+	}
+	v, err := ledger.Verify(want.Ledger, want.LedgerKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared, err := smallPrivate().Run.Contract.Derive()
+	if err != nil {
+		t.Fatal(err)
+	}
+	local, err := s.Run.Contract.Derive()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if local.ShareVariance < 2*shared.ShareVariance-1 || v.Rounds[0].Commit.Noise.Effective < 1 {
+		t.Errorf("a share of variance %d for %d of those that add up, noise %+v", local.ShareVariance, shared.ShareVariance, v.Rounds[0].Commit.Noise)
+	}
+	rows, err := s.Run.Contract.Certify()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
+		if !r.Claimed || r.Upper != rows[0].Upper {
+			t.Errorf("against %s: epsilon %g, claimed %v; want %g, claimed", r.Adversary, r.Upper, r.Claimed, rows[0].Upper)
+		}
+	}
+}
+
+// Unit group: whole writers are dealt, drawn and clipped.
+func TestGroupRun(t *testing.T) {
+	s := smallPrivate()
+	s.Data = Data{Set: "files", Path: groupFolder(t), Test: 50}
+	s.Partition = Partition{Kind: "groups"}
+	c := &s.Run.Contract
+	c.Unit, c.Records, c.MinRecords, c.SamplingRate, c.Delta, c.Noise = privacy.UnitGroup, 100, 20, 0.3, 1e-3, 3
+	want := run(t, s, 1)
+	if got := run(t, s, 3); got.ModelSHA256 != want.ModelSHA256 {
+		t.Errorf("3 workers give model %s, 1 gives %s", got.ModelSHA256, want.ModelSHA256)
+	}
+	if _, err := ledger.Verify(want.Ledger, want.LedgerKey); err != nil {
+		t.Error(err)
+	}
+	c.Records = 99
+	if _, err := Run(t.Context(), s, Options{Workers: 1}); err == nil || !strings.Contains(err.Error(), "the owners have 100 groups") {
+		t.Errorf("another number of groups: got %v", err)
+	}
+	s = smallPrivate()
+	s.Partition = Partition{Kind: "groups"}
+	if _, err := Run(t.Context(), s, Options{Workers: 1}); err == nil || !strings.Contains(err.Error(), "needs data with groups") {
+		t.Errorf("data without groups: got %v", err)
+	}
+}
+
+// groupFolder writes 300 training images of 100 writers, and 100 of test, as IDX files.
+func groupFolder(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	train, test, err := mnist.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range map[string]*dataset.Set{"train": train.Subset(first(300)), "t10k": test.Subset(first(100))} {
+		images, labels := []byte{0, 0, 8, 3}, []byte{0, 0, 8, 1}
+		for _, n := range []int{s.Len(), 28, 28} {
+			images = binary.BigEndian.AppendUint32(images, uint32(n))
+		}
+		labels = binary.BigEndian.AppendUint32(labels, uint32(s.Len()))
+		groups := "group\n"
+		for i := range s.Len() {
+			images = append(images, s.Image(i).(*image.Gray).Pix...)
+			labels = append(labels, byte(s.Label(i)))
+			groups += fmt.Sprintln("writer", i%100)
+		}
+		for suffix, b := range map[string][]byte{"-images-idx3-ubyte": images, "-labels-idx1-ubyte": labels, "-groups.csv": []byte(groups)} {
+			if err := os.WriteFile(filepath.Join(dir, name+suffix), b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return dir
+}
+
+func first(n int) []int {
+	index := make([]int, n)
+	for i := range index {
+		index[i] = i
+	}
+	return index
 }
 
 // The run never takes more than the contract's budget: it halts before.

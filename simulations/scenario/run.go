@@ -16,6 +16,7 @@ import (
 	"github.com/sotto-fl/sotto/internal/statement"
 	"github.com/sotto-fl/sotto/model"
 	"github.com/sotto-fl/sotto/model/checkpoint"
+	"github.com/sotto-fl/sotto/privacy"
 	"github.com/sotto-fl/sotto/privacy/noise"
 	"github.com/sotto-fl/sotto/server/coordinator"
 )
@@ -131,7 +132,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 			sealer = holders.sealers[i]
 		}
 		g.Go(func() error {
-			var server participant.Server = &link{c: c, client: name, faults: s.Faults, seed: s.Run.Seed}
+			var server participant.Server = &link{c: c, client: name, faults: s.Faults, seed: s.Run.Seed, number: i, clients: s.Clients}
 			if o.Connect != nil {
 				var err error
 				if server, err = o.Connect(c, name); err != nil {
@@ -211,5 +212,26 @@ func (s Scenario) load() (*federation, error) {
 		}
 		f.owners = append(f.owners, o)
 	}
-	return f, nil
+	return f, s.checkRecords(f)
+}
+
+// checkRecords holds the contract's public number of records, by which every sum is divided,
+// against those that the owners have.
+func (s Scenario) checkRecords(f *federation) error {
+	c := s.Run.Contract
+	if s.Run.Privacy != coordinator.PrivacyContract || c.Unit == privacy.UnitClient {
+		return nil
+	}
+	n, word := 0, "records"
+	for _, o := range f.owners {
+		if c.Unit == privacy.UnitGroup {
+			n, word = n+len(o.training.Groups()), "groups"
+		} else {
+			n += o.training.Len()
+		}
+	}
+	if n != c.Records {
+		return fmt.Errorf("run.contract.records: got %d, the owners have %d %s: every sum is divided by sampling_rate times that number", c.Records, n, word)
+	}
+	return nil
 }

@@ -40,7 +40,7 @@ type Data struct {
 
 // Partition says how the training data is dealt out.
 type Partition struct {
-	Kind   string  `yaml:"kind" doc:"'iid', 'dirichlet', 'shards' or 'quantity'"`
+	Kind   string  `yaml:"kind" doc:"'iid', 'dirichlet', 'shards', 'quantity', or 'groups': whole groups (patients, writers) in the order of their numbers, equally many each"`
 	Alpha  float64 `yaml:"alpha" doc:"dirichlet: concentration; small is skewed"`
 	Labels int     `yaml:"labels" doc:"shards: labels a client"`
 	Sigma  float64 `yaml:"sigma" doc:"quantity: standard deviation of the log of a client's share"`
@@ -49,7 +49,8 @@ type Partition struct {
 
 // Faults are drawn from the run's seed, so they repeat.
 type Faults struct {
-	Dropout float64 `yaml:"dropout" doc:"probability that a client is lost after it got a round's order"`
+	Dropout     float64 `yaml:"dropout" doc:"probability that a client is lost after it got a round's order"`
+	DropExactly int     `yaml:"drop_exactly" doc:"so many clients, drawn anew each round, are lost after they got its order"`
 }
 
 // federation is the data of a scenario, dealt out.
@@ -81,7 +82,7 @@ func (s Scenario) Validate() error {
 		bad("data: train is %d and test is %d, want 0 (all) or more", s.Data.Train, s.Data.Test)
 	}
 	switch p := s.Partition; p.Kind {
-	case "iid":
+	case "iid", "groups":
 	case "dirichlet":
 		if !(p.Alpha > 0) {
 			bad("partition.alpha: got %g, want more than 0, e.g. 0.5", p.Alpha)
@@ -95,10 +96,13 @@ func (s Scenario) Validate() error {
 			bad("partition.sigma: got %g, want more than 0", p.Sigma)
 		}
 	default:
-		bad("partition.kind: got %q, want iid, dirichlet, shards or quantity", p.Kind)
+		bad("partition.kind: got %q, want iid, dirichlet, shards, quantity or groups", p.Kind)
 	}
 	if !(s.Faults.Dropout >= 0 && s.Faults.Dropout < 1) {
 		bad("faults.dropout: got %g, want 0 to less than 1", s.Faults.Dropout)
+	}
+	if n := s.Faults.DropExactly; n < 0 || n > s.Clients || n > 0 && s.Faults.Dropout > 0 {
+		bad("faults.drop_exactly: got %d, want 0 to clients (%d), and not beside dropout", n, s.Clients)
 	}
 	if n := s.Run.Rounds.MinClients; n != 0 && n != s.Clients {
 		bad("run.rounds.min_clients: got %d, want 0 or clients (%d): a simulated round waits for everyone, else it would depend on timing", n, s.Clients)
@@ -153,6 +157,15 @@ func (p Partition) deal(s *dataset.Set, clients int, rng *rand.Rand) ([][]int, e
 		return partition.Shards(s.Labels(), clients, p.Labels, rng)
 	case "quantity":
 		return partition.QuantitySkew(s.Len(), clients, p.Sigma, p.Least, rng)
+	case "groups":
+		if !s.HasGroups() {
+			return nil, errors.New("partition.kind: groups needs data with groups: folders class/group/image, groups.csv, or IDX files with a train-groups file beside them")
+		}
+		group := make([]int32, s.Len())
+		for i := range group {
+			group[i] = s.Group(i)
+		}
+		return partition.Blocks(group, clients)
 	}
 	return nil, fmt.Errorf("partition.kind: %q is unknown", p.Kind)
 }

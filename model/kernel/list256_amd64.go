@@ -13,3 +13,6 @@ func live256(dy *float32, y *float32, arg *uint8, pixels uintptr, n uintptr, pla
 
 //go:noescape
 func transpose256(src *float32, dst *float32, rows uintptr, cols uintptr, srcRow uintptr, dstRow uintptr)
+
+//go:noescape
+func panels256(src *float32, dst *float32, rows uintptr, n uintptr, srcRow uintptr, panel uintptr, masks int64)

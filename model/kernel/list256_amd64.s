@@ -329,3 +329,61 @@ col:
 	JNZ        row
 	VZEROUPPER
 	RET
+
+// func panels256(src *float32, dst *float32, rows uintptr, n uintptr, srcRow uintptr, panel uintptr, masks int64)
+// Requires: AVX, CMOV
+TEXT ·panels256(SB), NOSPLIT, $0-56
+	MOVQ    src+0(FP), AX
+	MOVQ    dst+8(FP), CX
+	MOVQ    rows+16(FP), DX
+	MOVQ    panel+40(FP), BX
+	MOVQ    n+24(FP), SI
+	MOVQ    SI, DI
+	SHRQ    $0x04, DI
+	ANDQ    $0x0f, SI
+	MOVQ    $0x00000008, R8
+	CMPQ    SI, R8
+	CMOVQLT SI, R8
+	MOVQ    SI, R9
+	SUBQ    R8, R9
+	MOVQ    masks+48(FP), R10
+	MOVQ    $0x00000008, R11
+	SUBQ    R8, R11
+	VMOVUPS (R10)(R11*4), Y0
+	MOVQ    masks+48(FP), R8
+	MOVQ    $0x00000008, R10
+	SUBQ    R9, R10
+	VMOVUPS (R8)(R10*4), Y1
+
+row:
+	MOVQ  AX, R8
+	MOVQ  CX, R9
+	MOVQ  DI, R10
+	TESTQ R10, R10
+	JZ    last
+
+panel:
+	VMOVUPS (R8), Y2
+	VMOVUPS 32(R8), Y3
+	VMOVUPS Y2, (R9)
+	VMOVUPS Y3, 32(R9)
+	ADDQ    $0x40, R8
+	ADDQ    BX, R9
+	DECQ    R10
+	JNZ     panel
+
+last:
+	TESTQ      SI, SI
+	JZ         next
+	VMASKMOVPS (R8), Y0, Y2
+	VMASKMOVPS 32(R8), Y1, Y3
+	VMOVUPS    Y2, (R9)
+	VMOVUPS    Y3, 32(R9)
+
+next:
+	ADDQ srcRow+32(FP), AX
+	ADDQ $0x40, CX
+	DECQ DX
+	JNZ  row
+	VZEROUPPER
+	RET

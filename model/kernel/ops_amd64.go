@@ -19,3 +19,7 @@ var ops256 = ops{
 func transpose(src, dst *float32, rows, cols, srcRow, dstRow uintptr) {
 	transpose256(src, dst, rows, cols, srcRow, dstRow)
 }
+
+func panels(src, dst *float32, rows, n, srcRow, panel uintptr) {
+	panels256(src, dst, rows, n, srcRow, panel, maskTable)
+}

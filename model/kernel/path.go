@@ -13,10 +13,12 @@ type Path struct {
 	lanes  int // floats of a vector; 0 on the portable path
 	widest int // of the tiles, in vectors
 	rows   [5]int
-	masked [5][15]tile // for a last vector that is not full
-	full   [5][15]tile
-	peak   func(rounds uintptr)
-	narrow *Path // of half the width, if any
+	// The tiles for A with contiguous sums, and with contiguous rows. A path
+	// whose tiles take any strides has one set.
+	byRow, byDepth tileSet
+	packs          bool // B is worth copying into panels
+	peak           func(rounds uintptr)
+	narrow         *Path // of half the width, if any
 	ops
 }
 
@@ -28,6 +30,10 @@ func (p *Path) SIMD() bool { return p.lanes > 0 }
 
 // Lanes is the number of floats in a vector, 0 on the portable path.
 func (p *Path) Lanes() int { return p.lanes }
+
+// tileSet holds tiles by width in vectors and height in rows: for panels whose
+// last vector is full, and for others.
+type tileSet struct{ full, masked [5][15]tile }
 
 var portable = &Path{name: "go"}
 

@@ -12,3 +12,7 @@ func (p *Path) Peak(int) float64 { return 0 }
 func transpose(src, dst *float32, rows, cols, srcRow, dstRow uintptr) {
 	panic("kernel: no vector instructions here")
 }
+
+func panels(src, dst *float32, rows, n, srcRow, panel uintptr) {
+	panic("kernel: no vector instructions here")
+}

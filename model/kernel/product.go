@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"math"
 	"unsafe"
 )
 
@@ -19,9 +20,18 @@ type Product struct {
 	Reps, Rows, Cols, Segs, Depth int
 	ARep, ARow, ASeg, ADepth      int
 	BSeg, BDepth                  int
+	BPanel                        int // 0, or B is in panels; see Panels
 	CRep, CRow                    int
 	IRep, IRow                    int // of init; 0 repeats it
 	args                          [13]int64
+	panels, rows                  []float32 // scratch
+}
+
+// Set makes p the product that q is and keeps p's scratch.
+func (p *Product) Set(q *Product) {
+	panels, rows := p.panels, p.rows
+	*p = *q
+	p.panels, p.rows = panels, rows
 }
 
 // tile computes a block of C; see internal/gen/tile.go. s is strides in bytes.
@@ -58,28 +68,46 @@ func (p *Product) Run(path *Path, a, b, c, init []float32) {
 	reps, rows, segs, depth := p.Reps-1, p.Rows-1, p.Segs-1, p.Depth-1
 	if reps|rows|segs|depth|(p.Cols-1)|p.ARep|p.ARow|p.ASeg|p.ADepth|p.BSeg|p.BDepth|p.CRep|p.CRow|p.IRep|p.IRow < 0 ||
 		len(a) <= reps*p.ARep+rows*p.ARow+segs*p.ASeg+depth*p.ADepth ||
-		len(b) < segs*p.BSeg+depth*p.BDepth+p.Cols ||
+		len(b) < p.extentB(path, segs, depth) ||
 		len(c) < reps*p.CRep+rows*p.CRow+p.Cols ||
 		init != nil && len(init) < reps*p.IRep+rows*p.IRow+p.Cols {
 		panic(fmt.Sprintf("kernel: product %+v on slices of %d, %d, %d and %d", *p, len(a), len(b), len(c), len(init)))
 	}
 	ap, bp, cp := unsafe.SliceData(a), unsafe.SliceData(b), unsafe.SliceData(c)
-	var ip *float32
+	k := block{a: ap, b: bp, c: cp, rows: p.Rows, segs: p.Segs, depth: p.Depth, adepth: p.ADepth, bseg: p.BSeg, bdepth: p.BDepth, bpanel: p.BPanel, irep: p.IRep, irow: p.IRow}
 	if init != nil {
-		ip = unsafe.SliceData(init)
+		k.init = unsafe.SliceData(init)
 	}
-	if p.Segs*p.Depth <= maxDeep {
-		p.pass(path, ap, bp, cp, ip, p.Segs, p.Depth, p.IRep, p.IRow)
+	if path.packs && p.Reps == 1 && p.Segs == 1 {
+		p.blocked(path, k)
 		return
 	}
-	irep, irow := p.IRep, p.IRow
+	if p.Segs*p.Depth <= maxDeep {
+		p.pass(path, &k)
+		return
+	}
+	k.segs = 1
 	deep := p.deep(path)
 	for s := range p.Segs {
-		for k := 0; k < p.Depth; k += deep {
-			p.pass(path, shift(ap, s*p.ASeg+k*p.ADepth), shift(bp, s*p.BSeg+k*p.BDepth), cp, ip, 1, min(deep, p.Depth-k), irep, irow)
-			ip, irep, irow = cp, p.CRep, p.CRow
+		for d := 0; d < p.Depth; d += deep {
+			k.a, k.b = shift(ap, s*p.ASeg+d*p.ADepth), shift(bp, s*p.BSeg+d*p.BDepth)
+			k.depth = min(deep, p.Depth-d)
+			p.pass(path, &k)
+			k.init, k.irep, k.irow = cp, p.CRep, p.CRow
 		}
 	}
+}
+
+// extentB is the elements of B.
+func (p *Product) extentB(path *Path, segs, depth int) int {
+	n := segs*p.BSeg + depth*p.BDepth
+	if p.BPanel == 0 {
+		return n + p.Cols
+	}
+	if !path.packs || p.BPanel < 0 {
+		return math.MaxInt
+	}
+	return n + (p.Cols+panelCols-1)/panelCols*p.BPanel - p.BPanel + panelCols
 }
 
 // deep splits the depth so that a panel of B stays in cache.
@@ -92,41 +120,74 @@ func (p *Product) deep(path *Path) int {
 
 func shift(p *float32, n int) *float32 { return (*float32)(unsafe.Add(unsafe.Pointer(p), 4*n)) }
 
-func (p *Product) pass(path *Path, a, b, c, init *float32, segs, depth, irep, irow int) {
-	adepth, bdepth := 4*p.ADepth, 4*p.BDepth
-	aseg, bseg := 4*p.ASeg-depth*adepth, 4*p.BSeg-depth*bdepth
+// block is a part of a product: fewer rows, or a part of the sum.
+type block struct {
+	a, b, c, init        *float32
+	rows, segs, depth    int
+	adepth               int
+	bseg, bdepth, bpanel int
+	irep, irow           int
+}
+
+// pass computes a block, panel by panel of B. Blocks of rows of one height are
+// one call; in a convolution, each call takes all repetitions.
+func (p *Product) pass(path *Path, k *block) {
+	set, tallest := &path.byRow, len(path.rows)*16
+	if p.ADepth != 1 {
+		set = &path.byDepth
+		if p.ARow != 1 && path.packs {
+			tallest = 1
+		}
+	}
+	adepth, bdepth := 4*k.adepth, 4*k.bdepth
 	p.args = [13]int64{
-		int64(4 * p.ARow), int64(adepth), int64(aseg), int64(4*p.ARep - segs*4*p.ASeg),
-		int64(bdepth), int64(bseg),
-		int64(4 * p.CRow), int64(4 * p.CRep), int64(4 * irow), int64(4 * irep),
-		int64(segs), int64(depth), maskTable,
+		int64(4 * p.ARow), int64(adepth), int64(4*p.ASeg - k.depth*adepth), 0,
+		int64(bdepth), int64(4*k.bseg - k.depth*bdepth),
+		int64(4 * p.CRow), 0, int64(4 * k.irow), 0,
+		int64(k.segs), int64(k.depth), maskTable,
 	}
 	vectors := (p.Cols + path.lanes - 1) / path.lanes
-	panels := (vectors + path.widest - 1) / path.widest
-	for j, left := 0, panels; left > 0; left-- {
+	b := k.b
+	for j, left := 0, (vectors+path.widest-1)/path.widest; left > 0; left-- {
 		nv := (vectors + left - 1) / left
 		vectors -= nv
 		cols := min(nv*path.lanes, p.Cols-j)
 		tail := cols - (nv-1)*path.lanes
-		table := &path.masked[nv]
+		table := &set.masked[nv]
 		if tail == path.lanes {
-			table = &path.full[nv]
+			table = &set.full[nv]
 		}
-		top := path.rows[nv]
-		blocks := (p.Rows + top - 1) / top
-		for i, rest := 0, blocks; rest > 0; rest-- {
-			mr := (p.Rows - i + rest - 1) / rest
-			f := table[mr]
-			reps := max(1, maxWork/(mr*cols*segs*depth))
-			for r := 0; r < p.Reps; r += reps {
-				ini := init
-				if ini != nil {
-					ini = shift(ini, r*irep+i*irow+j)
+		top := min(path.rows[nv], tallest)
+		blocks := (k.rows + top - 1) / top
+		for i := 0; i < k.rows; {
+			mr := (k.rows - i + blocks - 1) / blocks
+			like := 1 // blocks of this height in a row
+			reps, arep, crep, irep := p.Reps, p.ARep, p.CRep, k.irep
+			if reps == 1 {
+				like = blocks
+				if mr*blocks > k.rows-i {
+					like -= mr*blocks - (k.rows - i)
 				}
-				f(shift(a, r*p.ARep+i*p.ARow), shift(b, j), shift(c, r*p.CRep+i*p.CRow+j), ini, &p.args[0], uintptr(min(reps, p.Reps-r)), uintptr(tail))
+				reps, arep, crep, irep = like, mr*p.ARow, mr*p.CRow, mr*k.irow
 			}
-			i += mr
+			p.args[3] = int64(4*arep - k.segs*4*p.ASeg)
+			p.args[7], p.args[9] = int64(4*crep), int64(4*irep)
+			most := max(1, maxWork/(mr*cols*k.segs*k.depth))
+			for r := 0; r < reps; r += most {
+				ini := k.init
+				if ini != nil {
+					ini = shift(ini, r*irep+i*k.irow+j)
+				}
+				table[mr](shift(k.a, r*arep+i*p.ARow), b, shift(k.c, r*crep+i*p.CRow+j), ini, &p.args[0], uintptr(min(most, reps-r)), uintptr(tail))
+			}
+			i += like * mr
+			blocks -= like
 		}
 		j += cols
+		if k.bpanel > 0 {
+			b = shift(b, k.bpanel)
+		} else {
+			b = shift(b, cols)
+		}
 	}
 }

@@ -27,12 +27,21 @@ func randomProduct(r *rand.Rand) Product {
 	if r.IntN(6) == 0 {
 		p.Segs, p.Depth = 1+r.IntN(2), 500+r.IntN(700)
 	}
+	if r.IntN(4) == 0 { // a matrix product of several blocks
+		p.Reps, p.Segs, p.Rows = 1, 1, 1+r.IntN(200)
+	}
 	p.ADepth, p.ARow = 1, r.IntN(2*p.Depth)
 	if r.IntN(2) == 0 {
 		p.ARow, p.ADepth = 1, p.Rows+r.IntN(5)
 	}
 	p.ASeg, p.ARep = r.IntN(100), r.IntN(100)
 	p.BDepth, p.BSeg = p.Cols+r.IntN(9), r.IntN(100)
+	switch r.IntN(8) {
+	case 0, 1, 2:
+		p.BSeg = p.Depth * p.BDepth // may be in panels
+	case 3: // no stride is one
+		p.ARow, p.ADepth = 2+r.IntN(5), 2+r.IntN(5)
+	}
 	p.CRow = p.Cols + r.IntN(9)
 	p.CRep = p.Rows*p.CRow + r.IntN(5)
 	return p
@@ -54,7 +63,16 @@ func TestProduct(t *testing.T) {
 				init, p.IRep, p.IRow = guarded(t, r, p.Cols), 0, 0
 			}
 			before, start := slices.Clone(c), slices.Clone(init)
-			p.Run(path, a, b, c, init)
+			if p.BSeg == p.Depth*p.BDepth && path.packs && p.Cols > panelCols {
+				packed, panel, depth := path.Panels(nil, b, p.Segs*p.Depth, p.Cols, p.BDepth)
+				q := p
+				q.BPanel, q.BDepth, q.BSeg = panel, depth, p.Depth*depth
+				held := guarded(t, r, len(packed))
+				copy(held, packed)
+				q.Run(path, a, held, c, init)
+			} else {
+				p.Run(path, a, b, c, init)
+			}
 			written := make([]bool, len(c))
 			for rep := range p.Reps {
 				for i := range p.Rows {
@@ -92,7 +110,6 @@ func BenchmarkProduct(b *testing.B) {
 		if !path.SIMD() {
 			continue
 		}
-		peak := path.Peak(5)
 		for _, c := range []struct {
 			name string
 			p    Product
@@ -107,15 +124,20 @@ func BenchmarkProduct(b *testing.B) {
 		} {
 			b.Run(fmt.Sprintf("%s/%s", path.name, c.name), func(b *testing.B) {
 				p := c.p
-				x := Alloc(span([2]int{p.Reps, p.ARep}, [2]int{p.Rows, p.ARow}, [2]int{p.Segs, p.ASeg}, [2]int{p.Depth, p.ADepth}))
-				w := Alloc(span([2]int{p.Segs, p.BSeg}, [2]int{p.Depth, p.BDepth}, [2]int{p.Cols, 1}))
+				r := rand.New(rand.NewPCG(1, 1))
+				x := random(r, span([2]int{p.Reps, p.ARep}, [2]int{p.Rows, p.ARow}, [2]int{p.Segs, p.ASeg}, [2]int{p.Depth, p.ADepth}))
+				w := random(r, span([2]int{p.Segs, p.BSeg}, [2]int{p.Depth, p.BDepth}, [2]int{p.Cols, 1}))
+				if p.ADepth == 1 && p.Reps > 1 { // a convolution packs its weights once a batch
+					w, p.BPanel, p.BDepth = path.Panels(nil, w, p.Segs*p.Depth, p.Cols, p.Cols)
+					p.BSeg = p.Depth * p.BDepth
+				}
 				y := Alloc(span([2]int{p.Reps, p.CRep}, [2]int{p.Rows, p.CRow}, [2]int{p.Cols, 1}))
 				for b.Loop() {
 					p.Run(path, x, w, y, nil)
 				}
 				g := 2 * float64(p.Reps*p.Rows*p.Cols*p.Segs*p.Depth) * float64(b.N) / float64(b.Elapsed().Nanoseconds())
 				b.ReportMetric(g, "GFLOP/s")
-				b.ReportMetric(100*g/peak, "%peak")
+				b.ReportMetric(100*g/path.Peak(20), "%peak")
 			})
 		}
 	}
@@ -172,6 +194,39 @@ func FuzzProduct(f *testing.F) {
 			}
 			if got := float64(c[1+rep*p.CRep+i*p.CRow+j]); math.Abs(got-want) > 1e-6*(1+size) || c[0] != 7 || c[len(c)-1] != 7 {
 				t.Fatalf("%s %+v: C[%d][%d][%d] is %v, want %v", path.name, p, rep, i, j, got, want)
+			}
+		}
+	})
+}
+
+func TestPanels(t *testing.T) {
+	onEachPath(t, func(t *testing.T, path *Path) {
+		r := rand.New(rand.NewPCG(7, 8))
+		for range 300 {
+			rows, cols := 1+r.IntN(40), 1+r.IntN(70)
+			step := cols + r.IntN(20)
+			src := guarded(t, r, span([2]int{rows, step}, [2]int{cols, 1}))
+			stale := make([]float32, r.IntN(5000))
+			for i := range stale {
+				stale[i] = 7
+			}
+			b, panel, depth := path.Panels(stale, src, rows, cols, step)
+			for i := range rows {
+				for j := range (cols + panelCols - 1) / panelCols * panelCols {
+					if panel == 0 && j >= cols {
+						continue
+					}
+					at, want := i*depth+j, float32(0)
+					if panel > 0 {
+						at = j/panelCols*panel + i*depth + j%panelCols
+					}
+					if j < cols {
+						want = src[i*step+j]
+					}
+					if b[at] != want {
+						t.Fatalf("%d by %d, row stride %d: element (%d, %d) is %v, want %v", rows, cols, step, i, j, b[at], want)
+					}
+				}
 			}
 		}
 	})

@@ -3,97 +3,193 @@
 package kernel
 
 //go:noescape
-func tile1x1w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile1x1row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile1x1full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile1x1rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile2x1w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile1x1depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile2x1full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile1x1depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile3x1w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile2x1row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile3x1full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile2x1rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile4x1w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile2x1depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile4x1full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile2x1depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile5x1w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile3x1row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile5x1full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile3x1rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile6x1w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile3x1depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile6x1full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile3x1depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile7x1w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile4x1row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile7x1full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile4x1rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile8x1w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile4x1depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile8x1full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile4x1depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile9x1w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile5x1row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile9x1full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile5x1rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile10x1w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile5x1depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile10x1full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile5x1depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile1x2w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile6x1row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile1x2full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile6x1rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile2x2w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile6x1depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile2x2full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile6x1depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile3x2w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile7x1row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile3x2full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile7x1rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile4x2w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile7x1depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile4x2full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile7x1depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile5x2w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile8x1row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile5x2full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile8x1rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile6x2w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile8x1depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
-func tile6x2full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+func tile8x1depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile9x1row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile9x1rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile9x1depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile9x1depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile10x1row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile10x1rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile10x1depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile10x1depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile1x2row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile1x2rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile1x2depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile1x2depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile2x2row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile2x2rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile2x2depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile2x2depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile3x2row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile3x2rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile3x2depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile3x2depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile4x2row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile4x2rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile4x2depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile4x2depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile5x2row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile5x2rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile5x2depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile5x2depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile6x2row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile6x2rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile6x2depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile6x2depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)

@@ -2,9 +2,9 @@
 
 #include "textflag.h"
 
-// func tile1x1w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile1x1row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile1x1w256(SB), NOSPLIT, $24-56
+TEXT ·tile1x1row256(SB), NOSPLIT, $24-56
 	MOVQ    s+32(FP), AX
 	MOVQ    tail+48(FP), CX
 	MOVQ    96(AX), DX
@@ -19,109 +19,340 @@ TEXT ·tile1x1w256(SB), NOSPLIT, $24-56
 	MOVQ    CX, 16(SP)
 	MOVQ    a+0(FP), CX
 	MOVQ    (AX), DX
+	MOVQ    32(AX), DX
+	IMUL3Q  $0x03, DX, BX
 
 rep:
-	MOVQ       8(SP), DX
-	TESTQ      DX, DX
+	MOVQ       8(SP), SI
+	TESTQ      SI, SI
 	JZ         zero
-	MOVQ       64(AX), BX
-	VMASKMOVPS (DX), Y0, Y1
-	MOVQ       72(AX), BX
-	ADDQ       BX, 8(SP)
+	MOVQ       64(AX), DI
+	VMASKMOVPS (SI), Y0, Y1
+	MOVQ       72(AX), DI
+	ADDQ       DI, 8(SP)
 	JMP        start
 
 zero:
 	VXORPS Y1, Y1, Y1
 
 start:
-	MOVQ b+8(FP), DX
-	MOVQ 80(AX), BX
+	MOVQ b+8(FP), SI
+	MOVQ 80(AX), DI
 
 segment:
-	MOVQ 88(AX), SI
+	MOVQ 88(AX), R8
+	SUBQ $0x04, R8
+	JLT  rest
 
-depth:
-	VMASKMOVPS   (DX), Y0, Y2
+round:
+	VMASKMOVPS   (SI), Y0, Y2
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	VMASKMOVPS   (SI)(DX*1), Y0, Y2
+	VBROADCASTSS 4(CX), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	VMASKMOVPS   (SI)(DX*2), Y0, Y2
+	VBROADCASTSS 8(CX), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	VMASKMOVPS   (SI)(BX*1), Y0, Y2
+	VBROADCASTSS 12(CX), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	ADDQ         $0x10, CX
+	LEAQ         (SI)(DX*4), SI
+	SUBQ         $0x04, R8
+	JGE          round
+
+rest:
+	ADDQ $0x04, R8
+	JZ   end
+
+single:
+	VMASKMOVPS   (SI), Y0, Y2
 	VBROADCASTSS (CX), Y3
 	VFMADD231PS  Y2, Y3, Y1
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), DX
-	DECQ         SI
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), DX
-	DECQ         BX
-	JNZ          segment
-	MOVQ         (SP), DX
-	MOVQ         48(AX), BX
-	VMASKMOVPS   Y1, Y0, (DX)
-	MOVQ         56(AX), BX
-	ADDQ         BX, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         DX, SI
+	DECQ         R8
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), SI
+	DECQ       DI
+	JNZ        segment
+	MOVQ       (SP), SI
+	MOVQ       48(AX), DI
+	VMASKMOVPS Y1, Y0, (SI)
+	MOVQ       56(AX), DI
+	ADDQ       DI, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
 	VZEROUPPER
 	RET
 
-// func tile1x1full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile1x1rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile1x1full256(SB), NOSPLIT, $24-56
-	MOVQ s+32(FP), AX
-	MOVQ c+16(FP), CX
-	MOVQ CX, (SP)
-	MOVQ ini+24(FP), CX
-	MOVQ CX, 8(SP)
-	MOVQ reps+40(FP), CX
-	MOVQ CX, 16(SP)
-	MOVQ a+0(FP), CX
-	MOVQ (AX), DX
+TEXT ·tile1x1rowFull256(SB), NOSPLIT, $24-56
+	MOVQ   s+32(FP), AX
+	MOVQ   c+16(FP), CX
+	MOVQ   CX, (SP)
+	MOVQ   ini+24(FP), CX
+	MOVQ   CX, 8(SP)
+	MOVQ   reps+40(FP), CX
+	MOVQ   CX, 16(SP)
+	MOVQ   a+0(FP), CX
+	MOVQ   (AX), DX
+	MOVQ   32(AX), DX
+	IMUL3Q $0x03, DX, BX
 
 rep:
-	MOVQ    8(SP), DX
-	TESTQ   DX, DX
+	MOVQ    8(SP), SI
+	TESTQ   SI, SI
 	JZ      zero
-	MOVQ    64(AX), BX
-	VMOVUPS (DX), Y0
-	MOVQ    72(AX), BX
-	ADDQ    BX, 8(SP)
+	MOVQ    64(AX), DI
+	VMOVUPS (SI), Y0
+	MOVQ    72(AX), DI
+	ADDQ    DI, 8(SP)
 	JMP     start
 
 zero:
 	VXORPS Y0, Y0, Y0
 
 start:
-	MOVQ b+8(FP), DX
-	MOVQ 80(AX), BX
+	MOVQ b+8(FP), SI
+	MOVQ 80(AX), DI
 
 segment:
-	MOVQ 88(AX), SI
+	MOVQ 88(AX), R8
+	SUBQ $0x04, R8
+	JLT  rest
 
-depth:
-	VMOVUPS      (DX), Y1
+round:
+	VMOVUPS      (SI), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	VMOVUPS      (SI)(DX*1), Y1
+	VBROADCASTSS 4(CX), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	VMOVUPS      (SI)(DX*2), Y1
+	VBROADCASTSS 8(CX), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	VMOVUPS      (SI)(BX*1), Y1
+	VBROADCASTSS 12(CX), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         $0x10, CX
+	LEAQ         (SI)(DX*4), SI
+	SUBQ         $0x04, R8
+	JGE          round
+
+rest:
+	ADDQ $0x04, R8
+	JZ   end
+
+single:
+	VMOVUPS      (SI), Y1
 	VBROADCASTSS (CX), Y2
 	VFMADD231PS  Y1, Y2, Y0
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), DX
-	DECQ         SI
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), DX
-	DECQ         BX
-	JNZ          segment
-	MOVQ         (SP), DX
-	MOVQ         48(AX), BX
-	VMOVUPS      Y0, (DX)
-	MOVQ         56(AX), BX
-	ADDQ         BX, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         DX, SI
+	DECQ         R8
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), SI
+	DECQ    DI
+	JNZ     segment
+	MOVQ    (SP), SI
+	MOVQ    48(AX), DI
+	VMOVUPS Y0, (SI)
+	MOVQ    56(AX), DI
+	ADDQ    DI, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
 	VZEROUPPER
 	RET
 
-// func tile2x1w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile1x1depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile2x1w256(SB), NOSPLIT, $24-56
+TEXT ·tile1x1depth256(SB), NOSPLIT, $24-56
+	MOVQ    s+32(FP), AX
+	MOVQ    tail+48(FP), CX
+	MOVQ    96(AX), DX
+	MOVQ    $0x00000008, BX
+	SUBQ    CX, BX
+	VMOVUPS (DX)(BX*4), Y0
+	MOVQ    c+16(FP), CX
+	MOVQ    CX, (SP)
+	MOVQ    ini+24(FP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    reps+40(FP), CX
+	MOVQ    CX, 16(SP)
+	MOVQ    a+0(FP), CX
+	MOVQ    8(AX), DX
+	IMUL3Q  $0x03, DX, BX
+	MOVQ    32(AX), SI
+	IMUL3Q  $0x03, SI, DI
+
+rep:
+	MOVQ       8(SP), R8
+	TESTQ      R8, R8
+	JZ         zero
+	MOVQ       64(AX), R9
+	VMASKMOVPS (R8), Y0, Y1
+	MOVQ       72(AX), R9
+	ADDQ       R9, 8(SP)
+	JMP        start
+
+zero:
+	VXORPS Y1, Y1, Y1
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMASKMOVPS   (R8), Y0, Y2
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	VMASKMOVPS   (R8)(SI*1), Y0, Y2
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	VMASKMOVPS   (R8)(SI*2), Y0, Y2
+	VBROADCASTSS (CX)(DX*2), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	VMASKMOVPS   (R8)(DI*1), Y0, Y2
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMASKMOVPS   (R8), Y0, Y2
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R8
+	DECQ       R9
+	JNZ        segment
+	MOVQ       (SP), R8
+	MOVQ       48(AX), R9
+	VMASKMOVPS Y1, Y0, (R8)
+	MOVQ       56(AX), R9
+	ADDQ       R9, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
+	VZEROUPPER
+	RET
+
+// func tile1x1depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile1x1depthFull256(SB), NOSPLIT, $24-56
+	MOVQ   s+32(FP), AX
+	MOVQ   c+16(FP), CX
+	MOVQ   CX, (SP)
+	MOVQ   ini+24(FP), CX
+	MOVQ   CX, 8(SP)
+	MOVQ   reps+40(FP), CX
+	MOVQ   CX, 16(SP)
+	MOVQ   a+0(FP), CX
+	MOVQ   8(AX), DX
+	IMUL3Q $0x03, DX, BX
+	MOVQ   32(AX), SI
+	IMUL3Q $0x03, SI, DI
+
+rep:
+	MOVQ    8(SP), R8
+	TESTQ   R8, R8
+	JZ      zero
+	MOVQ    64(AX), R9
+	VMOVUPS (R8), Y0
+	MOVQ    72(AX), R9
+	ADDQ    R9, 8(SP)
+	JMP     start
+
+zero:
+	VXORPS Y0, Y0, Y0
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMOVUPS      (R8), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	VMOVUPS      (R8)(SI*1), Y1
+	VBROADCASTSS (CX)(DX*1), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	VMOVUPS      (R8)(SI*2), Y1
+	VBROADCASTSS (CX)(DX*2), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	VMOVUPS      (R8)(DI*1), Y1
+	VBROADCASTSS (CX)(BX*1), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y1
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y1, Y2, Y0
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R8
+	DECQ    R9
+	JNZ     segment
+	MOVQ    (SP), R8
+	MOVQ    48(AX), R9
+	VMOVUPS Y0, (R8)
+	MOVQ    56(AX), R9
+	ADDQ    R9, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
+	VZEROUPPER
+	RET
+
+// func tile2x1row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile2x1row256(SB), NOSPLIT, $24-56
 	MOVQ    s+32(FP), AX
 	MOVQ    tail+48(FP), CX
 	MOVQ    96(AX), DX
@@ -136,17 +367,19 @@ TEXT ·tile2x1w256(SB), NOSPLIT, $24-56
 	MOVQ    CX, 16(SP)
 	MOVQ    a+0(FP), CX
 	MOVQ    (AX), DX
+	MOVQ    32(AX), BX
+	IMUL3Q  $0x03, BX, SI
 
 rep:
-	MOVQ       8(SP), BX
-	TESTQ      BX, BX
+	MOVQ       8(SP), DI
+	TESTQ      DI, DI
 	JZ         zero
-	MOVQ       64(AX), SI
-	VMASKMOVPS (BX), Y0, Y1
-	ADDQ       SI, BX
-	VMASKMOVPS (BX), Y0, Y2
-	MOVQ       72(AX), SI
-	ADDQ       SI, 8(SP)
+	MOVQ       64(AX), R8
+	VMASKMOVPS (DI), Y0, Y1
+	ADDQ       R8, DI
+	VMASKMOVPS (DI), Y0, Y2
+	MOVQ       72(AX), R8
+	ADDQ       R8, 8(SP)
 	JMP        start
 
 zero:
@@ -154,62 +387,98 @@ zero:
 	VXORPS Y2, Y2, Y2
 
 start:
-	MOVQ b+8(FP), BX
-	MOVQ 80(AX), SI
+	MOVQ b+8(FP), DI
+	MOVQ 80(AX), R8
 
 segment:
-	MOVQ 88(AX), DI
+	MOVQ 88(AX), R9
+	SUBQ $0x04, R9
+	JLT  rest
 
-depth:
-	VMASKMOVPS   (BX), Y0, Y3
+round:
+	VMASKMOVPS   (DI), Y0, Y3
+	VBROADCASTSS (CX), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS (CX)(DX*1), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	VMASKMOVPS   (DI)(BX*1), Y0, Y3
+	VBROADCASTSS 4(CX), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	VMASKMOVPS   (DI)(BX*2), Y0, Y3
+	VBROADCASTSS 8(CX), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 8(CX)(DX*1), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	VMASKMOVPS   (DI)(SI*1), Y0, Y3
+	VBROADCASTSS 12(CX), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 12(CX)(DX*1), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	ADDQ         $0x10, CX
+	LEAQ         (DI)(BX*4), DI
+	SUBQ         $0x04, R9
+	JGE          round
+
+rest:
+	ADDQ $0x04, R9
+	JZ   end
+
+single:
+	VMASKMOVPS   (DI), Y0, Y3
 	VBROADCASTSS (CX), Y4
 	VFMADD231PS  Y3, Y4, Y1
 	VBROADCASTSS (CX)(DX*1), Y4
 	VFMADD231PS  Y3, Y4, Y2
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), BX
-	DECQ         DI
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), BX
-	DECQ         SI
-	JNZ          segment
-	MOVQ         (SP), BX
-	MOVQ         48(AX), SI
-	VMASKMOVPS   Y1, Y0, (BX)
-	ADDQ         SI, BX
-	VMASKMOVPS   Y2, Y0, (BX)
-	MOVQ         56(AX), SI
-	ADDQ         SI, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         BX, DI
+	DECQ         R9
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), DI
+	DECQ       R8
+	JNZ        segment
+	MOVQ       (SP), DI
+	MOVQ       48(AX), R8
+	VMASKMOVPS Y1, Y0, (DI)
+	ADDQ       R8, DI
+	VMASKMOVPS Y2, Y0, (DI)
+	MOVQ       56(AX), R8
+	ADDQ       R8, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
 	VZEROUPPER
 	RET
 
-// func tile2x1full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile2x1rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile2x1full256(SB), NOSPLIT, $24-56
-	MOVQ s+32(FP), AX
-	MOVQ c+16(FP), CX
-	MOVQ CX, (SP)
-	MOVQ ini+24(FP), CX
-	MOVQ CX, 8(SP)
-	MOVQ reps+40(FP), CX
-	MOVQ CX, 16(SP)
-	MOVQ a+0(FP), CX
-	MOVQ (AX), DX
+TEXT ·tile2x1rowFull256(SB), NOSPLIT, $24-56
+	MOVQ   s+32(FP), AX
+	MOVQ   c+16(FP), CX
+	MOVQ   CX, (SP)
+	MOVQ   ini+24(FP), CX
+	MOVQ   CX, 8(SP)
+	MOVQ   reps+40(FP), CX
+	MOVQ   CX, 16(SP)
+	MOVQ   a+0(FP), CX
+	MOVQ   (AX), DX
+	MOVQ   32(AX), BX
+	IMUL3Q $0x03, BX, SI
 
 rep:
-	MOVQ    8(SP), BX
-	TESTQ   BX, BX
+	MOVQ    8(SP), DI
+	TESTQ   DI, DI
 	JZ      zero
-	MOVQ    64(AX), SI
-	VMOVUPS (BX), Y0
-	ADDQ    SI, BX
-	VMOVUPS (BX), Y1
-	MOVQ    72(AX), SI
-	ADDQ    SI, 8(SP)
+	MOVQ    64(AX), R8
+	VMOVUPS (DI), Y0
+	ADDQ    R8, DI
+	VMOVUPS (DI), Y1
+	MOVQ    72(AX), R8
+	ADDQ    R8, 8(SP)
 	JMP     start
 
 zero:
@@ -217,42 +486,281 @@ zero:
 	VXORPS Y1, Y1, Y1
 
 start:
-	MOVQ b+8(FP), BX
-	MOVQ 80(AX), SI
+	MOVQ b+8(FP), DI
+	MOVQ 80(AX), R8
 
 segment:
-	MOVQ 88(AX), DI
+	MOVQ 88(AX), R9
+	SUBQ $0x04, R9
+	JLT  rest
 
-depth:
-	VMOVUPS      (BX), Y2
+round:
+	VMOVUPS      (DI), Y2
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	VMOVUPS      (DI)(BX*1), Y2
+	VBROADCASTSS 4(CX), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS 4(CX)(DX*1), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	VMOVUPS      (DI)(BX*2), Y2
+	VBROADCASTSS 8(CX), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS 8(CX)(DX*1), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	VMOVUPS      (DI)(SI*1), Y2
+	VBROADCASTSS 12(CX), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS 12(CX)(DX*1), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	ADDQ         $0x10, CX
+	LEAQ         (DI)(BX*4), DI
+	SUBQ         $0x04, R9
+	JGE          round
+
+rest:
+	ADDQ $0x04, R9
+	JZ   end
+
+single:
+	VMOVUPS      (DI), Y2
 	VBROADCASTSS (CX), Y3
 	VFMADD231PS  Y2, Y3, Y0
 	VBROADCASTSS (CX)(DX*1), Y3
 	VFMADD231PS  Y2, Y3, Y1
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), BX
-	DECQ         DI
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), BX
-	DECQ         SI
-	JNZ          segment
-	MOVQ         (SP), BX
-	MOVQ         48(AX), SI
-	VMOVUPS      Y0, (BX)
-	ADDQ         SI, BX
-	VMOVUPS      Y1, (BX)
-	MOVQ         56(AX), SI
-	ADDQ         SI, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         BX, DI
+	DECQ         R9
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), DI
+	DECQ    R8
+	JNZ     segment
+	MOVQ    (SP), DI
+	MOVQ    48(AX), R8
+	VMOVUPS Y0, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Y1, (DI)
+	MOVQ    56(AX), R8
+	ADDQ    R8, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
 	VZEROUPPER
 	RET
 
-// func tile3x1w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile2x1depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile3x1w256(SB), NOSPLIT, $24-56
+TEXT ·tile2x1depth256(SB), NOSPLIT, $24-56
+	MOVQ    s+32(FP), AX
+	MOVQ    tail+48(FP), CX
+	MOVQ    96(AX), DX
+	MOVQ    $0x00000008, BX
+	SUBQ    CX, BX
+	VMOVUPS (DX)(BX*4), Y0
+	MOVQ    c+16(FP), CX
+	MOVQ    CX, (SP)
+	MOVQ    ini+24(FP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    reps+40(FP), CX
+	MOVQ    CX, 16(SP)
+	MOVQ    a+0(FP), CX
+	MOVQ    8(AX), DX
+	IMUL3Q  $0x03, DX, BX
+	MOVQ    32(AX), SI
+	IMUL3Q  $0x03, SI, DI
+
+rep:
+	MOVQ       8(SP), R8
+	TESTQ      R8, R8
+	JZ         zero
+	MOVQ       64(AX), R9
+	VMASKMOVPS (R8), Y0, Y1
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y2
+	MOVQ       72(AX), R9
+	ADDQ       R9, 8(SP)
+	JMP        start
+
+zero:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMASKMOVPS   (R8), Y0, Y3
+	VBROADCASTSS (CX), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 4(CX), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	VMASKMOVPS   (R8)(SI*1), Y0, Y3
+	VBROADCASTSS (CX)(DX*1), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	VMASKMOVPS   (R8)(SI*2), Y0, Y3
+	VBROADCASTSS (CX)(DX*2), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 4(CX)(DX*2), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	VMASKMOVPS   (R8)(DI*1), Y0, Y3
+	VBROADCASTSS (CX)(BX*1), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 4(CX)(BX*1), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMASKMOVPS   (R8), Y0, Y3
+	VBROADCASTSS (CX), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 4(CX), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R8
+	DECQ       R9
+	JNZ        segment
+	MOVQ       (SP), R8
+	MOVQ       48(AX), R9
+	VMASKMOVPS Y1, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y2, Y0, (R8)
+	MOVQ       56(AX), R9
+	ADDQ       R9, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
+	VZEROUPPER
+	RET
+
+// func tile2x1depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile2x1depthFull256(SB), NOSPLIT, $24-56
+	MOVQ   s+32(FP), AX
+	MOVQ   c+16(FP), CX
+	MOVQ   CX, (SP)
+	MOVQ   ini+24(FP), CX
+	MOVQ   CX, 8(SP)
+	MOVQ   reps+40(FP), CX
+	MOVQ   CX, 16(SP)
+	MOVQ   a+0(FP), CX
+	MOVQ   8(AX), DX
+	IMUL3Q $0x03, DX, BX
+	MOVQ   32(AX), SI
+	IMUL3Q $0x03, SI, DI
+
+rep:
+	MOVQ    8(SP), R8
+	TESTQ   R8, R8
+	JZ      zero
+	MOVQ    64(AX), R9
+	VMOVUPS (R8), Y0
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y1
+	MOVQ    72(AX), R9
+	ADDQ    R9, 8(SP)
+	JMP     start
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMOVUPS      (R8), Y2
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS 4(CX), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	VMOVUPS      (R8)(SI*1), Y2
+	VBROADCASTSS (CX)(DX*1), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS 4(CX)(DX*1), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	VMOVUPS      (R8)(SI*2), Y2
+	VBROADCASTSS (CX)(DX*2), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS 4(CX)(DX*2), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	VMOVUPS      (R8)(DI*1), Y2
+	VBROADCASTSS (CX)(BX*1), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS 4(CX)(BX*1), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y2
+	VBROADCASTSS (CX), Y3
+	VFMADD231PS  Y2, Y3, Y0
+	VBROADCASTSS 4(CX), Y3
+	VFMADD231PS  Y2, Y3, Y1
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R8
+	DECQ    R9
+	JNZ     segment
+	MOVQ    (SP), R8
+	MOVQ    48(AX), R9
+	VMOVUPS Y0, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y1, (R8)
+	MOVQ    56(AX), R9
+	ADDQ    R9, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
+	VZEROUPPER
+	RET
+
+// func tile3x1row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile3x1row256(SB), NOSPLIT, $24-56
 	MOVQ    s+32(FP), AX
 	MOVQ    tail+48(FP), CX
 	MOVQ    96(AX), DX
@@ -267,19 +775,21 @@ TEXT ·tile3x1w256(SB), NOSPLIT, $24-56
 	MOVQ    CX, 16(SP)
 	MOVQ    a+0(FP), CX
 	MOVQ    (AX), DX
+	MOVQ    32(AX), BX
+	IMUL3Q  $0x03, BX, SI
 
 rep:
-	MOVQ       8(SP), BX
-	TESTQ      BX, BX
+	MOVQ       8(SP), DI
+	TESTQ      DI, DI
 	JZ         zero
-	MOVQ       64(AX), SI
-	VMASKMOVPS (BX), Y0, Y1
-	ADDQ       SI, BX
-	VMASKMOVPS (BX), Y0, Y2
-	ADDQ       SI, BX
-	VMASKMOVPS (BX), Y0, Y3
-	MOVQ       72(AX), SI
-	ADDQ       SI, 8(SP)
+	MOVQ       64(AX), R8
+	VMASKMOVPS (DI), Y0, Y1
+	ADDQ       R8, DI
+	VMASKMOVPS (DI), Y0, Y2
+	ADDQ       R8, DI
+	VMASKMOVPS (DI), Y0, Y3
+	MOVQ       72(AX), R8
+	ADDQ       R8, 8(SP)
 	JMP        start
 
 zero:
@@ -288,14 +798,54 @@ zero:
 	VXORPS Y3, Y3, Y3
 
 start:
-	MOVQ b+8(FP), BX
-	MOVQ 80(AX), SI
+	MOVQ b+8(FP), DI
+	MOVQ 80(AX), R8
 
 segment:
-	MOVQ 88(AX), DI
+	MOVQ 88(AX), R9
+	SUBQ $0x04, R9
+	JLT  rest
 
-depth:
-	VMASKMOVPS   (BX), Y0, Y4
+round:
+	VMASKMOVPS   (DI), Y0, Y4
+	VBROADCASTSS (CX), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS (CX)(DX*1), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS (CX)(DX*2), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	VMASKMOVPS   (DI)(BX*1), Y0, Y4
+	VBROADCASTSS 4(CX), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS 4(CX)(DX*2), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	VMASKMOVPS   (DI)(BX*2), Y0, Y4
+	VBROADCASTSS 8(CX), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS 8(CX)(DX*1), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS 8(CX)(DX*2), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	VMASKMOVPS   (DI)(SI*1), Y0, Y4
+	VBROADCASTSS 12(CX), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS 12(CX)(DX*1), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS 12(CX)(DX*2), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         $0x10, CX
+	LEAQ         (DI)(BX*4), DI
+	SUBQ         $0x04, R9
+	JGE          round
+
+rest:
+	ADDQ $0x04, R9
+	JZ   end
+
+single:
+	VMASKMOVPS   (DI), Y0, Y4
 	VBROADCASTSS (CX), Y5
 	VFMADD231PS  Y4, Y5, Y1
 	VBROADCASTSS (CX)(DX*1), Y5
@@ -303,53 +853,57 @@ depth:
 	VBROADCASTSS (CX)(DX*2), Y5
 	VFMADD231PS  Y4, Y5, Y3
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), BX
-	DECQ         DI
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), BX
-	DECQ         SI
-	JNZ          segment
-	MOVQ         (SP), BX
-	MOVQ         48(AX), SI
-	VMASKMOVPS   Y1, Y0, (BX)
-	ADDQ         SI, BX
-	VMASKMOVPS   Y2, Y0, (BX)
-	ADDQ         SI, BX
-	VMASKMOVPS   Y3, Y0, (BX)
-	MOVQ         56(AX), SI
-	ADDQ         SI, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         BX, DI
+	DECQ         R9
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), DI
+	DECQ       R8
+	JNZ        segment
+	MOVQ       (SP), DI
+	MOVQ       48(AX), R8
+	VMASKMOVPS Y1, Y0, (DI)
+	ADDQ       R8, DI
+	VMASKMOVPS Y2, Y0, (DI)
+	ADDQ       R8, DI
+	VMASKMOVPS Y3, Y0, (DI)
+	MOVQ       56(AX), R8
+	ADDQ       R8, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
 	VZEROUPPER
 	RET
 
-// func tile3x1full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile3x1rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile3x1full256(SB), NOSPLIT, $24-56
-	MOVQ s+32(FP), AX
-	MOVQ c+16(FP), CX
-	MOVQ CX, (SP)
-	MOVQ ini+24(FP), CX
-	MOVQ CX, 8(SP)
-	MOVQ reps+40(FP), CX
-	MOVQ CX, 16(SP)
-	MOVQ a+0(FP), CX
-	MOVQ (AX), DX
+TEXT ·tile3x1rowFull256(SB), NOSPLIT, $24-56
+	MOVQ   s+32(FP), AX
+	MOVQ   c+16(FP), CX
+	MOVQ   CX, (SP)
+	MOVQ   ini+24(FP), CX
+	MOVQ   CX, 8(SP)
+	MOVQ   reps+40(FP), CX
+	MOVQ   CX, 16(SP)
+	MOVQ   a+0(FP), CX
+	MOVQ   (AX), DX
+	MOVQ   32(AX), BX
+	IMUL3Q $0x03, BX, SI
 
 rep:
-	MOVQ    8(SP), BX
-	TESTQ   BX, BX
+	MOVQ    8(SP), DI
+	TESTQ   DI, DI
 	JZ      zero
-	MOVQ    64(AX), SI
-	VMOVUPS (BX), Y0
-	ADDQ    SI, BX
-	VMOVUPS (BX), Y1
-	ADDQ    SI, BX
-	VMOVUPS (BX), Y2
-	MOVQ    72(AX), SI
-	ADDQ    SI, 8(SP)
+	MOVQ    64(AX), R8
+	VMOVUPS (DI), Y0
+	ADDQ    R8, DI
+	VMOVUPS (DI), Y1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Y2
+	MOVQ    72(AX), R8
+	ADDQ    R8, 8(SP)
 	JMP     start
 
 zero:
@@ -358,14 +912,54 @@ zero:
 	VXORPS Y2, Y2, Y2
 
 start:
-	MOVQ b+8(FP), BX
-	MOVQ 80(AX), SI
+	MOVQ b+8(FP), DI
+	MOVQ 80(AX), R8
 
 segment:
-	MOVQ 88(AX), DI
+	MOVQ 88(AX), R9
+	SUBQ $0x04, R9
+	JLT  rest
 
-depth:
-	VMOVUPS      (BX), Y3
+round:
+	VMOVUPS      (DI), Y3
+	VBROADCASTSS (CX), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS (CX)(DX*1), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS (CX)(DX*2), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	VMOVUPS      (DI)(BX*1), Y3
+	VBROADCASTSS 4(CX), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS 4(CX)(DX*1), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 4(CX)(DX*2), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	VMOVUPS      (DI)(BX*2), Y3
+	VBROADCASTSS 8(CX), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS 8(CX)(DX*1), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 8(CX)(DX*2), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	VMOVUPS      (DI)(SI*1), Y3
+	VBROADCASTSS 12(CX), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS 12(CX)(DX*1), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 12(CX)(DX*2), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	ADDQ         $0x10, CX
+	LEAQ         (DI)(BX*4), DI
+	SUBQ         $0x04, R9
+	JGE          round
+
+rest:
+	ADDQ $0x04, R9
+	JZ   end
+
+single:
+	VMOVUPS      (DI), Y3
 	VBROADCASTSS (CX), Y4
 	VFMADD231PS  Y3, Y4, Y0
 	VBROADCASTSS (CX)(DX*1), Y4
@@ -373,31 +967,268 @@ depth:
 	VBROADCASTSS (CX)(DX*2), Y4
 	VFMADD231PS  Y3, Y4, Y2
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), BX
-	DECQ         DI
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), BX
-	DECQ         SI
-	JNZ          segment
-	MOVQ         (SP), BX
-	MOVQ         48(AX), SI
-	VMOVUPS      Y0, (BX)
-	ADDQ         SI, BX
-	VMOVUPS      Y1, (BX)
-	ADDQ         SI, BX
-	VMOVUPS      Y2, (BX)
-	MOVQ         56(AX), SI
-	ADDQ         SI, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         BX, DI
+	DECQ         R9
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), DI
+	DECQ    R8
+	JNZ     segment
+	MOVQ    (SP), DI
+	MOVQ    48(AX), R8
+	VMOVUPS Y0, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Y1, (DI)
+	ADDQ    R8, DI
+	VMOVUPS Y2, (DI)
+	MOVQ    56(AX), R8
+	ADDQ    R8, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
 	VZEROUPPER
 	RET
 
-// func tile4x1w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile3x1depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile4x1w256(SB), NOSPLIT, $24-56
+TEXT ·tile3x1depth256(SB), NOSPLIT, $24-56
+	MOVQ    s+32(FP), AX
+	MOVQ    tail+48(FP), CX
+	MOVQ    96(AX), DX
+	MOVQ    $0x00000008, BX
+	SUBQ    CX, BX
+	VMOVUPS (DX)(BX*4), Y0
+	MOVQ    c+16(FP), CX
+	MOVQ    CX, (SP)
+	MOVQ    ini+24(FP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    reps+40(FP), CX
+	MOVQ    CX, 16(SP)
+	MOVQ    a+0(FP), CX
+	MOVQ    8(AX), DX
+	IMUL3Q  $0x03, DX, BX
+	MOVQ    32(AX), SI
+	IMUL3Q  $0x03, SI, DI
+
+rep:
+	MOVQ       8(SP), R8
+	TESTQ      R8, R8
+	JZ         zero
+	MOVQ       64(AX), R9
+	VMASKMOVPS (R8), Y0, Y1
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y2
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y3
+	MOVQ       72(AX), R9
+	ADDQ       R9, 8(SP)
+	JMP        start
+
+zero:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMASKMOVPS   (R8), Y0, Y4
+	VBROADCASTSS (CX), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS 4(CX), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS 8(CX), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	VMASKMOVPS   (R8)(SI*1), Y0, Y4
+	VBROADCASTSS (CX)(DX*1), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS 8(CX)(DX*1), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	VMASKMOVPS   (R8)(SI*2), Y0, Y4
+	VBROADCASTSS (CX)(DX*2), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS 4(CX)(DX*2), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS 8(CX)(DX*2), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	VMASKMOVPS   (R8)(DI*1), Y0, Y4
+	VBROADCASTSS (CX)(BX*1), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS 4(CX)(BX*1), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS 8(CX)(BX*1), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMASKMOVPS   (R8), Y0, Y4
+	VBROADCASTSS (CX), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS 4(CX), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS 8(CX), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R8
+	DECQ       R9
+	JNZ        segment
+	MOVQ       (SP), R8
+	MOVQ       48(AX), R9
+	VMASKMOVPS Y1, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y2, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y3, Y0, (R8)
+	MOVQ       56(AX), R9
+	ADDQ       R9, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
+	VZEROUPPER
+	RET
+
+// func tile3x1depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile3x1depthFull256(SB), NOSPLIT, $24-56
+	MOVQ   s+32(FP), AX
+	MOVQ   c+16(FP), CX
+	MOVQ   CX, (SP)
+	MOVQ   ini+24(FP), CX
+	MOVQ   CX, 8(SP)
+	MOVQ   reps+40(FP), CX
+	MOVQ   CX, 16(SP)
+	MOVQ   a+0(FP), CX
+	MOVQ   8(AX), DX
+	IMUL3Q $0x03, DX, BX
+	MOVQ   32(AX), SI
+	IMUL3Q $0x03, SI, DI
+
+rep:
+	MOVQ    8(SP), R8
+	TESTQ   R8, R8
+	JZ      zero
+	MOVQ    64(AX), R9
+	VMOVUPS (R8), Y0
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y1
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y2
+	MOVQ    72(AX), R9
+	ADDQ    R9, 8(SP)
+	JMP     start
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMOVUPS      (R8), Y3
+	VBROADCASTSS (CX), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS 4(CX), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 8(CX), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	VMOVUPS      (R8)(SI*1), Y3
+	VBROADCASTSS (CX)(DX*1), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS 4(CX)(DX*1), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 8(CX)(DX*1), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	VMOVUPS      (R8)(SI*2), Y3
+	VBROADCASTSS (CX)(DX*2), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS 4(CX)(DX*2), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 8(CX)(DX*2), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	VMOVUPS      (R8)(DI*1), Y3
+	VBROADCASTSS (CX)(BX*1), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS 4(CX)(BX*1), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 8(CX)(BX*1), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y3
+	VBROADCASTSS (CX), Y4
+	VFMADD231PS  Y3, Y4, Y0
+	VBROADCASTSS 4(CX), Y4
+	VFMADD231PS  Y3, Y4, Y1
+	VBROADCASTSS 8(CX), Y4
+	VFMADD231PS  Y3, Y4, Y2
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R8
+	DECQ    R9
+	JNZ     segment
+	MOVQ    (SP), R8
+	MOVQ    48(AX), R9
+	VMOVUPS Y0, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y2, (R8)
+	MOVQ    56(AX), R9
+	ADDQ    R9, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
+	VZEROUPPER
+	RET
+
+// func tile4x1row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile4x1row256(SB), NOSPLIT, $24-56
 	MOVQ    s+32(FP), AX
 	MOVQ    tail+48(FP), CX
 	MOVQ    96(AX), DX
@@ -413,21 +1244,23 @@ TEXT ·tile4x1w256(SB), NOSPLIT, $24-56
 	MOVQ    a+0(FP), CX
 	MOVQ    (AX), DX
 	IMUL3Q  $0x03, DX, BX
+	MOVQ    32(AX), SI
+	IMUL3Q  $0x03, SI, DI
 
 rep:
-	MOVQ       8(SP), SI
-	TESTQ      SI, SI
+	MOVQ       8(SP), R8
+	TESTQ      R8, R8
 	JZ         zero
-	MOVQ       64(AX), DI
-	VMASKMOVPS (SI), Y0, Y1
-	ADDQ       DI, SI
-	VMASKMOVPS (SI), Y0, Y2
-	ADDQ       DI, SI
-	VMASKMOVPS (SI), Y0, Y3
-	ADDQ       DI, SI
-	VMASKMOVPS (SI), Y0, Y4
-	MOVQ       72(AX), DI
-	ADDQ       DI, 8(SP)
+	MOVQ       64(AX), R9
+	VMASKMOVPS (R8), Y0, Y1
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y2
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y3
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y4
+	MOVQ       72(AX), R9
+	ADDQ       R9, 8(SP)
 	JMP        start
 
 zero:
@@ -437,14 +1270,62 @@ zero:
 	VXORPS Y4, Y4, Y4
 
 start:
-	MOVQ b+8(FP), SI
-	MOVQ 80(AX), DI
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
 
 segment:
-	MOVQ 88(AX), R8
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
 
-depth:
-	VMASKMOVPS   (SI), Y0, Y5
+round:
+	VMASKMOVPS   (R8), Y0, Y5
+	VBROADCASTSS (CX), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (CX)(DX*1), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS (CX)(DX*2), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS (CX)(BX*1), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	VMASKMOVPS   (R8)(SI*1), Y0, Y5
+	VBROADCASTSS 4(CX), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS 4(CX)(DX*2), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS 4(CX)(BX*1), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	VMASKMOVPS   (R8)(SI*2), Y0, Y5
+	VBROADCASTSS 8(CX), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 8(CX)(DX*1), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS 8(CX)(DX*2), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS 8(CX)(BX*1), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	VMASKMOVPS   (R8)(DI*1), Y0, Y5
+	VBROADCASTSS 12(CX), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 12(CX)(DX*1), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS 12(CX)(DX*2), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS 12(CX)(BX*1), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	ADDQ         $0x10, CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMASKMOVPS   (R8), Y0, Y5
 	VBROADCASTSS (CX), Y6
 	VFMADD231PS  Y5, Y6, Y1
 	VBROADCASTSS (CX)(DX*1), Y6
@@ -454,33 +1335,35 @@ depth:
 	VBROADCASTSS (CX)(BX*1), Y6
 	VFMADD231PS  Y5, Y6, Y4
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), SI
-	DECQ         R8
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), SI
-	DECQ         DI
-	JNZ          segment
-	MOVQ         (SP), SI
-	MOVQ         48(AX), DI
-	VMASKMOVPS   Y1, Y0, (SI)
-	ADDQ         DI, SI
-	VMASKMOVPS   Y2, Y0, (SI)
-	ADDQ         DI, SI
-	VMASKMOVPS   Y3, Y0, (SI)
-	ADDQ         DI, SI
-	VMASKMOVPS   Y4, Y0, (SI)
-	MOVQ         56(AX), DI
-	ADDQ         DI, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R8
+	DECQ       R9
+	JNZ        segment
+	MOVQ       (SP), R8
+	MOVQ       48(AX), R9
+	VMASKMOVPS Y1, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y2, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y3, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y4, Y0, (R8)
+	MOVQ       56(AX), R9
+	ADDQ       R9, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
 	VZEROUPPER
 	RET
 
-// func tile4x1full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile4x1rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile4x1full256(SB), NOSPLIT, $24-56
+TEXT ·tile4x1rowFull256(SB), NOSPLIT, $24-56
 	MOVQ   s+32(FP), AX
 	MOVQ   c+16(FP), CX
 	MOVQ   CX, (SP)
@@ -491,21 +1374,23 @@ TEXT ·tile4x1full256(SB), NOSPLIT, $24-56
 	MOVQ   a+0(FP), CX
 	MOVQ   (AX), DX
 	IMUL3Q $0x03, DX, BX
+	MOVQ   32(AX), SI
+	IMUL3Q $0x03, SI, DI
 
 rep:
-	MOVQ    8(SP), SI
-	TESTQ   SI, SI
+	MOVQ    8(SP), R8
+	TESTQ   R8, R8
 	JZ      zero
-	MOVQ    64(AX), DI
-	VMOVUPS (SI), Y0
-	ADDQ    DI, SI
-	VMOVUPS (SI), Y1
-	ADDQ    DI, SI
-	VMOVUPS (SI), Y2
-	ADDQ    DI, SI
-	VMOVUPS (SI), Y3
-	MOVQ    72(AX), DI
-	ADDQ    DI, 8(SP)
+	MOVQ    64(AX), R9
+	VMOVUPS (R8), Y0
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y1
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y2
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y3
+	MOVQ    72(AX), R9
+	ADDQ    R9, 8(SP)
 	JMP     start
 
 zero:
@@ -515,14 +1400,62 @@ zero:
 	VXORPS Y3, Y3, Y3
 
 start:
-	MOVQ b+8(FP), SI
-	MOVQ 80(AX), DI
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
 
 segment:
-	MOVQ 88(AX), R8
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
 
-depth:
-	VMOVUPS      (SI), Y4
+round:
+	VMOVUPS      (R8), Y4
+	VBROADCASTSS (CX), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS (CX)(DX*1), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS (CX)(DX*2), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS (CX)(BX*1), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	VMOVUPS      (R8)(SI*1), Y4
+	VBROADCASTSS 4(CX), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS 4(CX)(DX*1), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS 4(CX)(DX*2), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS 4(CX)(BX*1), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	VMOVUPS      (R8)(SI*2), Y4
+	VBROADCASTSS 8(CX), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS 8(CX)(DX*1), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS 8(CX)(DX*2), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS 8(CX)(BX*1), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	VMOVUPS      (R8)(DI*1), Y4
+	VBROADCASTSS 12(CX), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS 12(CX)(DX*1), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS 12(CX)(DX*2), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS 12(CX)(BX*1), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         $0x10, CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y4
 	VBROADCASTSS (CX), Y5
 	VFMADD231PS  Y4, Y5, Y0
 	VBROADCASTSS (CX)(DX*1), Y5
@@ -532,33 +1465,300 @@ depth:
 	VBROADCASTSS (CX)(BX*1), Y5
 	VFMADD231PS  Y4, Y5, Y3
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), SI
-	DECQ         R8
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), SI
-	DECQ         DI
-	JNZ          segment
-	MOVQ         (SP), SI
-	MOVQ         48(AX), DI
-	VMOVUPS      Y0, (SI)
-	ADDQ         DI, SI
-	VMOVUPS      Y1, (SI)
-	ADDQ         DI, SI
-	VMOVUPS      Y2, (SI)
-	ADDQ         DI, SI
-	VMOVUPS      Y3, (SI)
-	MOVQ         56(AX), DI
-	ADDQ         DI, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R8
+	DECQ    R9
+	JNZ     segment
+	MOVQ    (SP), R8
+	MOVQ    48(AX), R9
+	VMOVUPS Y0, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y2, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y3, (R8)
+	MOVQ    56(AX), R9
+	ADDQ    R9, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
 	VZEROUPPER
 	RET
 
-// func tile5x1w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile4x1depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile5x1w256(SB), NOSPLIT, $24-56
+TEXT ·tile4x1depth256(SB), NOSPLIT, $24-56
+	MOVQ    s+32(FP), AX
+	MOVQ    tail+48(FP), CX
+	MOVQ    96(AX), DX
+	MOVQ    $0x00000008, BX
+	SUBQ    CX, BX
+	VMOVUPS (DX)(BX*4), Y0
+	MOVQ    c+16(FP), CX
+	MOVQ    CX, (SP)
+	MOVQ    ini+24(FP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    reps+40(FP), CX
+	MOVQ    CX, 16(SP)
+	MOVQ    a+0(FP), CX
+	MOVQ    8(AX), DX
+	IMUL3Q  $0x03, DX, BX
+	MOVQ    32(AX), SI
+	IMUL3Q  $0x03, SI, DI
+
+rep:
+	MOVQ       8(SP), R8
+	TESTQ      R8, R8
+	JZ         zero
+	MOVQ       64(AX), R9
+	VMASKMOVPS (R8), Y0, Y1
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y2
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y3
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y4
+	MOVQ       72(AX), R9
+	ADDQ       R9, 8(SP)
+	JMP        start
+
+zero:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMASKMOVPS   (R8), Y0, Y5
+	VBROADCASTSS (CX), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(CX), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS 8(CX), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS 12(CX), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	VMASKMOVPS   (R8)(SI*1), Y0, Y5
+	VBROADCASTSS (CX)(DX*1), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS 8(CX)(DX*1), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS 12(CX)(DX*1), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	VMASKMOVPS   (R8)(SI*2), Y0, Y5
+	VBROADCASTSS (CX)(DX*2), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(CX)(DX*2), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS 8(CX)(DX*2), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS 12(CX)(DX*2), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	VMASKMOVPS   (R8)(DI*1), Y0, Y5
+	VBROADCASTSS (CX)(BX*1), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(CX)(BX*1), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS 8(CX)(BX*1), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS 12(CX)(BX*1), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMASKMOVPS   (R8), Y0, Y5
+	VBROADCASTSS (CX), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(CX), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS 8(CX), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS 12(CX), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R8
+	DECQ       R9
+	JNZ        segment
+	MOVQ       (SP), R8
+	MOVQ       48(AX), R9
+	VMASKMOVPS Y1, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y2, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y3, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y4, Y0, (R8)
+	MOVQ       56(AX), R9
+	ADDQ       R9, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
+	VZEROUPPER
+	RET
+
+// func tile4x1depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile4x1depthFull256(SB), NOSPLIT, $24-56
+	MOVQ   s+32(FP), AX
+	MOVQ   c+16(FP), CX
+	MOVQ   CX, (SP)
+	MOVQ   ini+24(FP), CX
+	MOVQ   CX, 8(SP)
+	MOVQ   reps+40(FP), CX
+	MOVQ   CX, 16(SP)
+	MOVQ   a+0(FP), CX
+	MOVQ   8(AX), DX
+	IMUL3Q $0x03, DX, BX
+	MOVQ   32(AX), SI
+	IMUL3Q $0x03, SI, DI
+
+rep:
+	MOVQ    8(SP), R8
+	TESTQ   R8, R8
+	JZ      zero
+	MOVQ    64(AX), R9
+	VMOVUPS (R8), Y0
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y1
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y2
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y3
+	MOVQ    72(AX), R9
+	ADDQ    R9, 8(SP)
+	JMP     start
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMOVUPS      (R8), Y4
+	VBROADCASTSS (CX), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS 4(CX), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS 8(CX), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS 12(CX), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	VMOVUPS      (R8)(SI*1), Y4
+	VBROADCASTSS (CX)(DX*1), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS 4(CX)(DX*1), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS 8(CX)(DX*1), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS 12(CX)(DX*1), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	VMOVUPS      (R8)(SI*2), Y4
+	VBROADCASTSS (CX)(DX*2), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS 4(CX)(DX*2), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS 8(CX)(DX*2), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS 12(CX)(DX*2), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	VMOVUPS      (R8)(DI*1), Y4
+	VBROADCASTSS (CX)(BX*1), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS 4(CX)(BX*1), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS 8(CX)(BX*1), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS 12(CX)(BX*1), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y4
+	VBROADCASTSS (CX), Y5
+	VFMADD231PS  Y4, Y5, Y0
+	VBROADCASTSS 4(CX), Y5
+	VFMADD231PS  Y4, Y5, Y1
+	VBROADCASTSS 8(CX), Y5
+	VFMADD231PS  Y4, Y5, Y2
+	VBROADCASTSS 12(CX), Y5
+	VFMADD231PS  Y4, Y5, Y3
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R8
+	DECQ    R9
+	JNZ     segment
+	MOVQ    (SP), R8
+	MOVQ    48(AX), R9
+	VMOVUPS Y0, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y2, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y3, (R8)
+	MOVQ    56(AX), R9
+	ADDQ    R9, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
+	VZEROUPPER
+	RET
+
+// func tile5x1row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile5x1row256(SB), NOSPLIT, $24-56
 	MOVQ    s+32(FP), AX
 	MOVQ    tail+48(FP), CX
 	MOVQ    96(AX), DX
@@ -574,23 +1774,25 @@ TEXT ·tile5x1w256(SB), NOSPLIT, $24-56
 	MOVQ    a+0(FP), CX
 	MOVQ    (AX), DX
 	IMUL3Q  $0x03, DX, BX
+	MOVQ    32(AX), SI
+	IMUL3Q  $0x03, SI, DI
 
 rep:
-	MOVQ       8(SP), SI
-	TESTQ      SI, SI
+	MOVQ       8(SP), R8
+	TESTQ      R8, R8
 	JZ         zero
-	MOVQ       64(AX), DI
-	VMASKMOVPS (SI), Y0, Y1
-	ADDQ       DI, SI
-	VMASKMOVPS (SI), Y0, Y2
-	ADDQ       DI, SI
-	VMASKMOVPS (SI), Y0, Y3
-	ADDQ       DI, SI
-	VMASKMOVPS (SI), Y0, Y4
-	ADDQ       DI, SI
-	VMASKMOVPS (SI), Y0, Y5
-	MOVQ       72(AX), DI
-	ADDQ       DI, 8(SP)
+	MOVQ       64(AX), R9
+	VMASKMOVPS (R8), Y0, Y1
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y2
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y3
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y4
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y5
+	MOVQ       72(AX), R9
+	ADDQ       R9, 8(SP)
 	JMP        start
 
 zero:
@@ -601,14 +1803,70 @@ zero:
 	VXORPS Y5, Y5, Y5
 
 start:
-	MOVQ b+8(FP), SI
-	MOVQ 80(AX), DI
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
 
 segment:
-	MOVQ 88(AX), R8
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
 
-depth:
-	VMASKMOVPS   (SI), Y0, Y6
+round:
+	VMASKMOVPS   (R8), Y0, Y6
+	VBROADCASTSS (CX), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS (CX)(DX*1), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS (CX)(DX*2), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS (CX)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS (CX)(DX*4), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	VMASKMOVPS   (R8)(SI*1), Y0, Y6
+	VBROADCASTSS 4(CX), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 4(CX)(DX*2), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS 4(CX)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS 4(CX)(DX*4), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	VMASKMOVPS   (R8)(SI*2), Y0, Y6
+	VBROADCASTSS 8(CX), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS 8(CX)(DX*1), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 8(CX)(DX*2), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS 8(CX)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS 8(CX)(DX*4), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	VMASKMOVPS   (R8)(DI*1), Y0, Y6
+	VBROADCASTSS 12(CX), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS 12(CX)(DX*1), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 12(CX)(DX*2), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS 12(CX)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS 12(CX)(DX*4), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	ADDQ         $0x10, CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMASKMOVPS   (R8), Y0, Y6
 	VBROADCASTSS (CX), Y7
 	VFMADD231PS  Y6, Y7, Y1
 	VBROADCASTSS (CX)(DX*1), Y7
@@ -620,35 +1878,37 @@ depth:
 	VBROADCASTSS (CX)(DX*4), Y7
 	VFMADD231PS  Y6, Y7, Y5
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), SI
-	DECQ         R8
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), SI
-	DECQ         DI
-	JNZ          segment
-	MOVQ         (SP), SI
-	MOVQ         48(AX), DI
-	VMASKMOVPS   Y1, Y0, (SI)
-	ADDQ         DI, SI
-	VMASKMOVPS   Y2, Y0, (SI)
-	ADDQ         DI, SI
-	VMASKMOVPS   Y3, Y0, (SI)
-	ADDQ         DI, SI
-	VMASKMOVPS   Y4, Y0, (SI)
-	ADDQ         DI, SI
-	VMASKMOVPS   Y5, Y0, (SI)
-	MOVQ         56(AX), DI
-	ADDQ         DI, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R8
+	DECQ       R9
+	JNZ        segment
+	MOVQ       (SP), R8
+	MOVQ       48(AX), R9
+	VMASKMOVPS Y1, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y2, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y3, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y4, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y5, Y0, (R8)
+	MOVQ       56(AX), R9
+	ADDQ       R9, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
 	VZEROUPPER
 	RET
 
-// func tile5x1full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile5x1rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile5x1full256(SB), NOSPLIT, $24-56
+TEXT ·tile5x1rowFull256(SB), NOSPLIT, $24-56
 	MOVQ   s+32(FP), AX
 	MOVQ   c+16(FP), CX
 	MOVQ   CX, (SP)
@@ -659,23 +1919,25 @@ TEXT ·tile5x1full256(SB), NOSPLIT, $24-56
 	MOVQ   a+0(FP), CX
 	MOVQ   (AX), DX
 	IMUL3Q $0x03, DX, BX
+	MOVQ   32(AX), SI
+	IMUL3Q $0x03, SI, DI
 
 rep:
-	MOVQ    8(SP), SI
-	TESTQ   SI, SI
+	MOVQ    8(SP), R8
+	TESTQ   R8, R8
 	JZ      zero
-	MOVQ    64(AX), DI
-	VMOVUPS (SI), Y0
-	ADDQ    DI, SI
-	VMOVUPS (SI), Y1
-	ADDQ    DI, SI
-	VMOVUPS (SI), Y2
-	ADDQ    DI, SI
-	VMOVUPS (SI), Y3
-	ADDQ    DI, SI
-	VMOVUPS (SI), Y4
-	MOVQ    72(AX), DI
-	ADDQ    DI, 8(SP)
+	MOVQ    64(AX), R9
+	VMOVUPS (R8), Y0
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y1
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y2
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y3
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y4
+	MOVQ    72(AX), R9
+	ADDQ    R9, 8(SP)
 	JMP     start
 
 zero:
@@ -686,14 +1948,70 @@ zero:
 	VXORPS Y4, Y4, Y4
 
 start:
-	MOVQ b+8(FP), SI
-	MOVQ 80(AX), DI
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
 
 segment:
-	MOVQ 88(AX), R8
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
 
-depth:
-	VMOVUPS      (SI), Y5
+round:
+	VMOVUPS      (R8), Y5
+	VBROADCASTSS (CX), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS (CX)(DX*1), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (CX)(DX*2), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS (CX)(BX*1), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS (CX)(DX*4), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	VMOVUPS      (R8)(SI*1), Y5
+	VBROADCASTSS 4(CX), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS 4(CX)(DX*1), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(CX)(DX*2), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS 4(CX)(BX*1), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS 4(CX)(DX*4), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	VMOVUPS      (R8)(SI*2), Y5
+	VBROADCASTSS 8(CX), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS 8(CX)(DX*1), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 8(CX)(DX*2), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS 8(CX)(BX*1), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS 8(CX)(DX*4), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	VMOVUPS      (R8)(DI*1), Y5
+	VBROADCASTSS 12(CX), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS 12(CX)(DX*1), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 12(CX)(DX*2), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS 12(CX)(BX*1), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS 12(CX)(DX*4), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	ADDQ         $0x10, CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y5
 	VBROADCASTSS (CX), Y6
 	VFMADD231PS  Y5, Y6, Y0
 	VBROADCASTSS (CX)(DX*1), Y6
@@ -705,35 +2023,332 @@ depth:
 	VBROADCASTSS (CX)(DX*4), Y6
 	VFMADD231PS  Y5, Y6, Y4
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), SI
-	DECQ         R8
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), SI
-	DECQ         DI
-	JNZ          segment
-	MOVQ         (SP), SI
-	MOVQ         48(AX), DI
-	VMOVUPS      Y0, (SI)
-	ADDQ         DI, SI
-	VMOVUPS      Y1, (SI)
-	ADDQ         DI, SI
-	VMOVUPS      Y2, (SI)
-	ADDQ         DI, SI
-	VMOVUPS      Y3, (SI)
-	ADDQ         DI, SI
-	VMOVUPS      Y4, (SI)
-	MOVQ         56(AX), DI
-	ADDQ         DI, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R8
+	DECQ    R9
+	JNZ     segment
+	MOVQ    (SP), R8
+	MOVQ    48(AX), R9
+	VMOVUPS Y0, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y2, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y3, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y4, (R8)
+	MOVQ    56(AX), R9
+	ADDQ    R9, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
 	VZEROUPPER
 	RET
 
-// func tile6x1w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile5x1depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile6x1w256(SB), NOSPLIT, $24-56
+TEXT ·tile5x1depth256(SB), NOSPLIT, $24-56
+	MOVQ    s+32(FP), AX
+	MOVQ    tail+48(FP), CX
+	MOVQ    96(AX), DX
+	MOVQ    $0x00000008, BX
+	SUBQ    CX, BX
+	VMOVUPS (DX)(BX*4), Y0
+	MOVQ    c+16(FP), CX
+	MOVQ    CX, (SP)
+	MOVQ    ini+24(FP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    reps+40(FP), CX
+	MOVQ    CX, 16(SP)
+	MOVQ    a+0(FP), CX
+	MOVQ    8(AX), DX
+	IMUL3Q  $0x03, DX, BX
+	MOVQ    32(AX), SI
+	IMUL3Q  $0x03, SI, DI
+
+rep:
+	MOVQ       8(SP), R8
+	TESTQ      R8, R8
+	JZ         zero
+	MOVQ       64(AX), R9
+	VMASKMOVPS (R8), Y0, Y1
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y2
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y3
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y4
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y5
+	MOVQ       72(AX), R9
+	ADDQ       R9, 8(SP)
+	JMP        start
+
+zero:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMASKMOVPS   (R8), Y0, Y6
+	VBROADCASTSS (CX), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS 4(CX), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 8(CX), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS 12(CX), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS 16(CX), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	VMASKMOVPS   (R8)(SI*1), Y0, Y6
+	VBROADCASTSS (CX)(DX*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 8(CX)(DX*1), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS 12(CX)(DX*1), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS 16(CX)(DX*1), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	VMASKMOVPS   (R8)(SI*2), Y0, Y6
+	VBROADCASTSS (CX)(DX*2), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS 4(CX)(DX*2), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 8(CX)(DX*2), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS 12(CX)(DX*2), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS 16(CX)(DX*2), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	VMASKMOVPS   (R8)(DI*1), Y0, Y6
+	VBROADCASTSS (CX)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS 4(CX)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 8(CX)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS 12(CX)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS 16(CX)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMASKMOVPS   (R8), Y0, Y6
+	VBROADCASTSS (CX), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS 4(CX), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 8(CX), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS 12(CX), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS 16(CX), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R8
+	DECQ       R9
+	JNZ        segment
+	MOVQ       (SP), R8
+	MOVQ       48(AX), R9
+	VMASKMOVPS Y1, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y2, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y3, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y4, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y5, Y0, (R8)
+	MOVQ       56(AX), R9
+	ADDQ       R9, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
+	VZEROUPPER
+	RET
+
+// func tile5x1depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile5x1depthFull256(SB), NOSPLIT, $24-56
+	MOVQ   s+32(FP), AX
+	MOVQ   c+16(FP), CX
+	MOVQ   CX, (SP)
+	MOVQ   ini+24(FP), CX
+	MOVQ   CX, 8(SP)
+	MOVQ   reps+40(FP), CX
+	MOVQ   CX, 16(SP)
+	MOVQ   a+0(FP), CX
+	MOVQ   8(AX), DX
+	IMUL3Q $0x03, DX, BX
+	MOVQ   32(AX), SI
+	IMUL3Q $0x03, SI, DI
+
+rep:
+	MOVQ    8(SP), R8
+	TESTQ   R8, R8
+	JZ      zero
+	MOVQ    64(AX), R9
+	VMOVUPS (R8), Y0
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y1
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y2
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y3
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y4
+	MOVQ    72(AX), R9
+	ADDQ    R9, 8(SP)
+	JMP     start
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMOVUPS      (R8), Y5
+	VBROADCASTSS (CX), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS 4(CX), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 8(CX), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS 12(CX), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS 16(CX), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	VMOVUPS      (R8)(SI*1), Y5
+	VBROADCASTSS (CX)(DX*1), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS 4(CX)(DX*1), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 8(CX)(DX*1), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS 12(CX)(DX*1), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS 16(CX)(DX*1), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	VMOVUPS      (R8)(SI*2), Y5
+	VBROADCASTSS (CX)(DX*2), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS 4(CX)(DX*2), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 8(CX)(DX*2), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS 12(CX)(DX*2), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS 16(CX)(DX*2), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	VMOVUPS      (R8)(DI*1), Y5
+	VBROADCASTSS (CX)(BX*1), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS 4(CX)(BX*1), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 8(CX)(BX*1), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS 12(CX)(BX*1), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS 16(CX)(BX*1), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y5
+	VBROADCASTSS (CX), Y6
+	VFMADD231PS  Y5, Y6, Y0
+	VBROADCASTSS 4(CX), Y6
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 8(CX), Y6
+	VFMADD231PS  Y5, Y6, Y2
+	VBROADCASTSS 12(CX), Y6
+	VFMADD231PS  Y5, Y6, Y3
+	VBROADCASTSS 16(CX), Y6
+	VFMADD231PS  Y5, Y6, Y4
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R8
+	DECQ    R9
+	JNZ     segment
+	MOVQ    (SP), R8
+	MOVQ    48(AX), R9
+	VMOVUPS Y0, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y2, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y3, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y4, (R8)
+	MOVQ    56(AX), R9
+	ADDQ    R9, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
+	VZEROUPPER
+	RET
+
+// func tile6x1row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile6x1row256(SB), NOSPLIT, $24-56
 	MOVQ    s+32(FP), AX
 	MOVQ    tail+48(FP), CX
 	MOVQ    96(AX), DX
@@ -750,25 +2365,27 @@ TEXT ·tile6x1w256(SB), NOSPLIT, $24-56
 	MOVQ    (AX), DX
 	IMUL3Q  $0x03, DX, BX
 	IMUL3Q  $0x05, DX, SI
+	MOVQ    32(AX), DI
+	IMUL3Q  $0x03, DI, R8
 
 rep:
-	MOVQ       8(SP), DI
-	TESTQ      DI, DI
+	MOVQ       8(SP), R9
+	TESTQ      R9, R9
 	JZ         zero
-	MOVQ       64(AX), R8
-	VMASKMOVPS (DI), Y0, Y1
-	ADDQ       R8, DI
-	VMASKMOVPS (DI), Y0, Y2
-	ADDQ       R8, DI
-	VMASKMOVPS (DI), Y0, Y3
-	ADDQ       R8, DI
-	VMASKMOVPS (DI), Y0, Y4
-	ADDQ       R8, DI
-	VMASKMOVPS (DI), Y0, Y5
-	ADDQ       R8, DI
-	VMASKMOVPS (DI), Y0, Y6
-	MOVQ       72(AX), R8
-	ADDQ       R8, 8(SP)
+	MOVQ       64(AX), R10
+	VMASKMOVPS (R9), Y0, Y1
+	ADDQ       R10, R9
+	VMASKMOVPS (R9), Y0, Y2
+	ADDQ       R10, R9
+	VMASKMOVPS (R9), Y0, Y3
+	ADDQ       R10, R9
+	VMASKMOVPS (R9), Y0, Y4
+	ADDQ       R10, R9
+	VMASKMOVPS (R9), Y0, Y5
+	ADDQ       R10, R9
+	VMASKMOVPS (R9), Y0, Y6
+	MOVQ       72(AX), R10
+	ADDQ       R10, 8(SP)
 	JMP        start
 
 zero:
@@ -780,14 +2397,78 @@ zero:
 	VXORPS Y6, Y6, Y6
 
 start:
-	MOVQ b+8(FP), DI
-	MOVQ 80(AX), R8
+	MOVQ b+8(FP), R9
+	MOVQ 80(AX), R10
 
 segment:
-	MOVQ 88(AX), R9
+	MOVQ 88(AX), R11
+	SUBQ $0x04, R11
+	JLT  rest
 
-depth:
-	VMASKMOVPS   (DI), Y0, Y7
+round:
+	VMASKMOVPS   (R9), Y0, Y7
+	VBROADCASTSS (CX), Y8
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (CX)(DX*1), Y8
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS (CX)(DX*2), Y8
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (CX)(BX*1), Y8
+	VFMADD231PS  Y7, Y8, Y4
+	VBROADCASTSS (CX)(DX*4), Y8
+	VFMADD231PS  Y7, Y8, Y5
+	VBROADCASTSS (CX)(SI*1), Y8
+	VFMADD231PS  Y7, Y8, Y6
+	VMASKMOVPS   (R9)(DI*1), Y0, Y7
+	VBROADCASTSS 4(CX), Y8
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y8
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS 4(CX)(DX*2), Y8
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 4(CX)(BX*1), Y8
+	VFMADD231PS  Y7, Y8, Y4
+	VBROADCASTSS 4(CX)(DX*4), Y8
+	VFMADD231PS  Y7, Y8, Y5
+	VBROADCASTSS 4(CX)(SI*1), Y8
+	VFMADD231PS  Y7, Y8, Y6
+	VMASKMOVPS   (R9)(DI*2), Y0, Y7
+	VBROADCASTSS 8(CX), Y8
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 8(CX)(DX*1), Y8
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS 8(CX)(DX*2), Y8
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 8(CX)(BX*1), Y8
+	VFMADD231PS  Y7, Y8, Y4
+	VBROADCASTSS 8(CX)(DX*4), Y8
+	VFMADD231PS  Y7, Y8, Y5
+	VBROADCASTSS 8(CX)(SI*1), Y8
+	VFMADD231PS  Y7, Y8, Y6
+	VMASKMOVPS   (R9)(R8*1), Y0, Y7
+	VBROADCASTSS 12(CX), Y8
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 12(CX)(DX*1), Y8
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS 12(CX)(DX*2), Y8
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 12(CX)(BX*1), Y8
+	VFMADD231PS  Y7, Y8, Y4
+	VBROADCASTSS 12(CX)(DX*4), Y8
+	VFMADD231PS  Y7, Y8, Y5
+	VBROADCASTSS 12(CX)(SI*1), Y8
+	VFMADD231PS  Y7, Y8, Y6
+	ADDQ         $0x10, CX
+	LEAQ         (R9)(DI*4), R9
+	SUBQ         $0x04, R11
+	JGE          round
+
+rest:
+	ADDQ $0x04, R11
+	JZ   end
+
+single:
+	VMASKMOVPS   (R9), Y0, Y7
 	VBROADCASTSS (CX), Y8
 	VFMADD231PS  Y7, Y8, Y1
 	VBROADCASTSS (CX)(DX*1), Y8
@@ -801,37 +2482,39 @@ depth:
 	VBROADCASTSS (CX)(SI*1), Y8
 	VFMADD231PS  Y7, Y8, Y6
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), DI
-	DECQ         R9
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), DI
-	DECQ         R8
-	JNZ          segment
-	MOVQ         (SP), DI
-	MOVQ         48(AX), R8
-	VMASKMOVPS   Y1, Y0, (DI)
-	ADDQ         R8, DI
-	VMASKMOVPS   Y2, Y0, (DI)
-	ADDQ         R8, DI
-	VMASKMOVPS   Y3, Y0, (DI)
-	ADDQ         R8, DI
-	VMASKMOVPS   Y4, Y0, (DI)
-	ADDQ         R8, DI
-	VMASKMOVPS   Y5, Y0, (DI)
-	ADDQ         R8, DI
-	VMASKMOVPS   Y6, Y0, (DI)
-	MOVQ         56(AX), R8
-	ADDQ         R8, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         DI, R9
+	DECQ         R11
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R9
+	DECQ       R10
+	JNZ        segment
+	MOVQ       (SP), R9
+	MOVQ       48(AX), R10
+	VMASKMOVPS Y1, Y0, (R9)
+	ADDQ       R10, R9
+	VMASKMOVPS Y2, Y0, (R9)
+	ADDQ       R10, R9
+	VMASKMOVPS Y3, Y0, (R9)
+	ADDQ       R10, R9
+	VMASKMOVPS Y4, Y0, (R9)
+	ADDQ       R10, R9
+	VMASKMOVPS Y5, Y0, (R9)
+	ADDQ       R10, R9
+	VMASKMOVPS Y6, Y0, (R9)
+	MOVQ       56(AX), R10
+	ADDQ       R10, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
 	VZEROUPPER
 	RET
 
-// func tile6x1full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile6x1rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile6x1full256(SB), NOSPLIT, $24-56
+TEXT ·tile6x1rowFull256(SB), NOSPLIT, $24-56
 	MOVQ   s+32(FP), AX
 	MOVQ   c+16(FP), CX
 	MOVQ   CX, (SP)
@@ -843,25 +2526,27 @@ TEXT ·tile6x1full256(SB), NOSPLIT, $24-56
 	MOVQ   (AX), DX
 	IMUL3Q $0x03, DX, BX
 	IMUL3Q $0x05, DX, SI
+	MOVQ   32(AX), DI
+	IMUL3Q $0x03, DI, R8
 
 rep:
-	MOVQ    8(SP), DI
-	TESTQ   DI, DI
+	MOVQ    8(SP), R9
+	TESTQ   R9, R9
 	JZ      zero
-	MOVQ    64(AX), R8
-	VMOVUPS (DI), Y0
-	ADDQ    R8, DI
-	VMOVUPS (DI), Y1
-	ADDQ    R8, DI
-	VMOVUPS (DI), Y2
-	ADDQ    R8, DI
-	VMOVUPS (DI), Y3
-	ADDQ    R8, DI
-	VMOVUPS (DI), Y4
-	ADDQ    R8, DI
-	VMOVUPS (DI), Y5
-	MOVQ    72(AX), R8
-	ADDQ    R8, 8(SP)
+	MOVQ    64(AX), R10
+	VMOVUPS (R9), Y0
+	ADDQ    R10, R9
+	VMOVUPS (R9), Y1
+	ADDQ    R10, R9
+	VMOVUPS (R9), Y2
+	ADDQ    R10, R9
+	VMOVUPS (R9), Y3
+	ADDQ    R10, R9
+	VMOVUPS (R9), Y4
+	ADDQ    R10, R9
+	VMOVUPS (R9), Y5
+	MOVQ    72(AX), R10
+	ADDQ    R10, 8(SP)
 	JMP     start
 
 zero:
@@ -873,14 +2558,78 @@ zero:
 	VXORPS Y5, Y5, Y5
 
 start:
-	MOVQ b+8(FP), DI
-	MOVQ 80(AX), R8
+	MOVQ b+8(FP), R9
+	MOVQ 80(AX), R10
 
 segment:
-	MOVQ 88(AX), R9
+	MOVQ 88(AX), R11
+	SUBQ $0x04, R11
+	JLT  rest
 
-depth:
-	VMOVUPS      (DI), Y6
+round:
+	VMOVUPS      (R9), Y6
+	VBROADCASTSS (CX), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS (CX)(DX*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS (CX)(DX*2), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS (CX)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS (CX)(DX*4), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS (CX)(SI*1), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	VMOVUPS      (R9)(DI*1), Y6
+	VBROADCASTSS 4(CX), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS 4(CX)(DX*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS 4(CX)(DX*2), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 4(CX)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS 4(CX)(DX*4), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS 4(CX)(SI*1), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	VMOVUPS      (R9)(DI*2), Y6
+	VBROADCASTSS 8(CX), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS 8(CX)(DX*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS 8(CX)(DX*2), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 8(CX)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS 8(CX)(DX*4), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS 8(CX)(SI*1), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	VMOVUPS      (R9)(R8*1), Y6
+	VBROADCASTSS 12(CX), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS 12(CX)(DX*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS 12(CX)(DX*2), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 12(CX)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS 12(CX)(DX*4), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS 12(CX)(SI*1), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	ADDQ         $0x10, CX
+	LEAQ         (R9)(DI*4), R9
+	SUBQ         $0x04, R11
+	JGE          round
+
+rest:
+	ADDQ $0x04, R11
+	JZ   end
+
+single:
+	VMOVUPS      (R9), Y6
 	VBROADCASTSS (CX), Y7
 	VFMADD231PS  Y6, Y7, Y0
 	VBROADCASTSS (CX)(DX*1), Y7
@@ -894,37 +2643,364 @@ depth:
 	VBROADCASTSS (CX)(SI*1), Y7
 	VFMADD231PS  Y6, Y7, Y5
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), DI
-	DECQ         R9
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), DI
-	DECQ         R8
-	JNZ          segment
-	MOVQ         (SP), DI
-	MOVQ         48(AX), R8
-	VMOVUPS      Y0, (DI)
-	ADDQ         R8, DI
-	VMOVUPS      Y1, (DI)
-	ADDQ         R8, DI
-	VMOVUPS      Y2, (DI)
-	ADDQ         R8, DI
-	VMOVUPS      Y3, (DI)
-	ADDQ         R8, DI
-	VMOVUPS      Y4, (DI)
-	ADDQ         R8, DI
-	VMOVUPS      Y5, (DI)
-	MOVQ         56(AX), R8
-	ADDQ         R8, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         DI, R9
+	DECQ         R11
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R9
+	DECQ    R10
+	JNZ     segment
+	MOVQ    (SP), R9
+	MOVQ    48(AX), R10
+	VMOVUPS Y0, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Y1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Y2, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Y3, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Y4, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Y5, (R9)
+	MOVQ    56(AX), R10
+	ADDQ    R10, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
 	VZEROUPPER
 	RET
 
-// func tile7x1w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile6x1depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile7x1w256(SB), NOSPLIT, $24-56
+TEXT ·tile6x1depth256(SB), NOSPLIT, $24-56
+	MOVQ    s+32(FP), AX
+	MOVQ    tail+48(FP), CX
+	MOVQ    96(AX), DX
+	MOVQ    $0x00000008, BX
+	SUBQ    CX, BX
+	VMOVUPS (DX)(BX*4), Y0
+	MOVQ    c+16(FP), CX
+	MOVQ    CX, (SP)
+	MOVQ    ini+24(FP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    reps+40(FP), CX
+	MOVQ    CX, 16(SP)
+	MOVQ    a+0(FP), CX
+	MOVQ    8(AX), DX
+	IMUL3Q  $0x03, DX, BX
+	MOVQ    32(AX), SI
+	IMUL3Q  $0x03, SI, DI
+
+rep:
+	MOVQ       8(SP), R8
+	TESTQ      R8, R8
+	JZ         zero
+	MOVQ       64(AX), R9
+	VMASKMOVPS (R8), Y0, Y1
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y2
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y3
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y4
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y5
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y6
+	MOVQ       72(AX), R9
+	ADDQ       R9, 8(SP)
+	JMP        start
+
+zero:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMASKMOVPS   (R8), Y0, Y7
+	VBROADCASTSS (CX), Y8
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 4(CX), Y8
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS 8(CX), Y8
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 12(CX), Y8
+	VFMADD231PS  Y7, Y8, Y4
+	VBROADCASTSS 16(CX), Y8
+	VFMADD231PS  Y7, Y8, Y5
+	VBROADCASTSS 20(CX), Y8
+	VFMADD231PS  Y7, Y8, Y6
+	VMASKMOVPS   (R8)(SI*1), Y0, Y7
+	VBROADCASTSS (CX)(DX*1), Y8
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y8
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS 8(CX)(DX*1), Y8
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 12(CX)(DX*1), Y8
+	VFMADD231PS  Y7, Y8, Y4
+	VBROADCASTSS 16(CX)(DX*1), Y8
+	VFMADD231PS  Y7, Y8, Y5
+	VBROADCASTSS 20(CX)(DX*1), Y8
+	VFMADD231PS  Y7, Y8, Y6
+	VMASKMOVPS   (R8)(SI*2), Y0, Y7
+	VBROADCASTSS (CX)(DX*2), Y8
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 4(CX)(DX*2), Y8
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS 8(CX)(DX*2), Y8
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 12(CX)(DX*2), Y8
+	VFMADD231PS  Y7, Y8, Y4
+	VBROADCASTSS 16(CX)(DX*2), Y8
+	VFMADD231PS  Y7, Y8, Y5
+	VBROADCASTSS 20(CX)(DX*2), Y8
+	VFMADD231PS  Y7, Y8, Y6
+	VMASKMOVPS   (R8)(DI*1), Y0, Y7
+	VBROADCASTSS (CX)(BX*1), Y8
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 4(CX)(BX*1), Y8
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS 8(CX)(BX*1), Y8
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 12(CX)(BX*1), Y8
+	VFMADD231PS  Y7, Y8, Y4
+	VBROADCASTSS 16(CX)(BX*1), Y8
+	VFMADD231PS  Y7, Y8, Y5
+	VBROADCASTSS 20(CX)(BX*1), Y8
+	VFMADD231PS  Y7, Y8, Y6
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMASKMOVPS   (R8), Y0, Y7
+	VBROADCASTSS (CX), Y8
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 4(CX), Y8
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS 8(CX), Y8
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 12(CX), Y8
+	VFMADD231PS  Y7, Y8, Y4
+	VBROADCASTSS 16(CX), Y8
+	VFMADD231PS  Y7, Y8, Y5
+	VBROADCASTSS 20(CX), Y8
+	VFMADD231PS  Y7, Y8, Y6
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R8
+	DECQ       R9
+	JNZ        segment
+	MOVQ       (SP), R8
+	MOVQ       48(AX), R9
+	VMASKMOVPS Y1, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y2, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y3, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y4, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y5, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y6, Y0, (R8)
+	MOVQ       56(AX), R9
+	ADDQ       R9, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
+	VZEROUPPER
+	RET
+
+// func tile6x1depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile6x1depthFull256(SB), NOSPLIT, $24-56
+	MOVQ   s+32(FP), AX
+	MOVQ   c+16(FP), CX
+	MOVQ   CX, (SP)
+	MOVQ   ini+24(FP), CX
+	MOVQ   CX, 8(SP)
+	MOVQ   reps+40(FP), CX
+	MOVQ   CX, 16(SP)
+	MOVQ   a+0(FP), CX
+	MOVQ   8(AX), DX
+	IMUL3Q $0x03, DX, BX
+	MOVQ   32(AX), SI
+	IMUL3Q $0x03, SI, DI
+
+rep:
+	MOVQ    8(SP), R8
+	TESTQ   R8, R8
+	JZ      zero
+	MOVQ    64(AX), R9
+	VMOVUPS (R8), Y0
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y1
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y2
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y3
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y4
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y5
+	MOVQ    72(AX), R9
+	ADDQ    R9, 8(SP)
+	JMP     start
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMOVUPS      (R8), Y6
+	VBROADCASTSS (CX), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS 4(CX), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS 8(CX), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 12(CX), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS 16(CX), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS 20(CX), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	VMOVUPS      (R8)(SI*1), Y6
+	VBROADCASTSS (CX)(DX*1), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS 4(CX)(DX*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS 8(CX)(DX*1), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 12(CX)(DX*1), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS 16(CX)(DX*1), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS 20(CX)(DX*1), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	VMOVUPS      (R8)(SI*2), Y6
+	VBROADCASTSS (CX)(DX*2), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS 4(CX)(DX*2), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS 8(CX)(DX*2), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 12(CX)(DX*2), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS 16(CX)(DX*2), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS 20(CX)(DX*2), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	VMOVUPS      (R8)(DI*1), Y6
+	VBROADCASTSS (CX)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS 4(CX)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS 8(CX)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 12(CX)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS 16(CX)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS 20(CX)(BX*1), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y6
+	VBROADCASTSS (CX), Y7
+	VFMADD231PS  Y6, Y7, Y0
+	VBROADCASTSS 4(CX), Y7
+	VFMADD231PS  Y6, Y7, Y1
+	VBROADCASTSS 8(CX), Y7
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 12(CX), Y7
+	VFMADD231PS  Y6, Y7, Y3
+	VBROADCASTSS 16(CX), Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VBROADCASTSS 20(CX), Y7
+	VFMADD231PS  Y6, Y7, Y5
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R8
+	DECQ    R9
+	JNZ     segment
+	MOVQ    (SP), R8
+	MOVQ    48(AX), R9
+	VMOVUPS Y0, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y2, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y3, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y4, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y5, (R8)
+	MOVQ    56(AX), R9
+	ADDQ    R9, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
+	VZEROUPPER
+	RET
+
+// func tile7x1row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile7x1row256(SB), NOSPLIT, $24-56
 	MOVQ    s+32(FP), AX
 	MOVQ    tail+48(FP), CX
 	MOVQ    96(AX), DX
@@ -941,27 +3017,29 @@ TEXT ·tile7x1w256(SB), NOSPLIT, $24-56
 	MOVQ    (AX), DX
 	IMUL3Q  $0x03, DX, BX
 	IMUL3Q  $0x05, DX, SI
+	MOVQ    32(AX), DI
+	IMUL3Q  $0x03, DI, R8
 
 rep:
-	MOVQ       8(SP), DI
-	TESTQ      DI, DI
+	MOVQ       8(SP), R9
+	TESTQ      R9, R9
 	JZ         zero
-	MOVQ       64(AX), R8
-	VMASKMOVPS (DI), Y0, Y1
-	ADDQ       R8, DI
-	VMASKMOVPS (DI), Y0, Y2
-	ADDQ       R8, DI
-	VMASKMOVPS (DI), Y0, Y3
-	ADDQ       R8, DI
-	VMASKMOVPS (DI), Y0, Y4
-	ADDQ       R8, DI
-	VMASKMOVPS (DI), Y0, Y5
-	ADDQ       R8, DI
-	VMASKMOVPS (DI), Y0, Y6
-	ADDQ       R8, DI
-	VMASKMOVPS (DI), Y0, Y7
-	MOVQ       72(AX), R8
-	ADDQ       R8, 8(SP)
+	MOVQ       64(AX), R10
+	VMASKMOVPS (R9), Y0, Y1
+	ADDQ       R10, R9
+	VMASKMOVPS (R9), Y0, Y2
+	ADDQ       R10, R9
+	VMASKMOVPS (R9), Y0, Y3
+	ADDQ       R10, R9
+	VMASKMOVPS (R9), Y0, Y4
+	ADDQ       R10, R9
+	VMASKMOVPS (R9), Y0, Y5
+	ADDQ       R10, R9
+	VMASKMOVPS (R9), Y0, Y6
+	ADDQ       R10, R9
+	VMASKMOVPS (R9), Y0, Y7
+	MOVQ       72(AX), R10
+	ADDQ       R10, 8(SP)
 	JMP        start
 
 zero:
@@ -974,14 +3052,86 @@ zero:
 	VXORPS Y7, Y7, Y7
 
 start:
-	MOVQ b+8(FP), DI
-	MOVQ 80(AX), R8
+	MOVQ b+8(FP), R9
+	MOVQ 80(AX), R10
 
 segment:
-	MOVQ 88(AX), R9
+	MOVQ 88(AX), R11
+	SUBQ $0x04, R11
+	JLT  rest
 
-depth:
-	VMASKMOVPS   (DI), Y0, Y8
+round:
+	VMASKMOVPS   (R9), Y0, Y8
+	VBROADCASTSS (CX), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS (CX)(DX*1), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS (CX)(DX*2), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS (CX)(BX*1), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS (CX)(DX*4), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS (CX)(SI*1), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS (CX)(BX*2), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	VMASKMOVPS   (R9)(DI*1), Y0, Y8
+	VBROADCASTSS 4(CX), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 4(CX)(DX*2), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS 4(CX)(BX*1), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 4(CX)(DX*4), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS 4(CX)(SI*1), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS 4(CX)(BX*2), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	VMASKMOVPS   (R9)(DI*2), Y0, Y8
+	VBROADCASTSS 8(CX), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS 8(CX)(DX*1), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 8(CX)(DX*2), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS 8(CX)(BX*1), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 8(CX)(DX*4), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS 8(CX)(SI*1), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS 8(CX)(BX*2), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	VMASKMOVPS   (R9)(R8*1), Y0, Y8
+	VBROADCASTSS 12(CX), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS 12(CX)(DX*1), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 12(CX)(DX*2), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS 12(CX)(BX*1), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 12(CX)(DX*4), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS 12(CX)(SI*1), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS 12(CX)(BX*2), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	ADDQ         $0x10, CX
+	LEAQ         (R9)(DI*4), R9
+	SUBQ         $0x04, R11
+	JGE          round
+
+rest:
+	ADDQ $0x04, R11
+	JZ   end
+
+single:
+	VMASKMOVPS   (R9), Y0, Y8
 	VBROADCASTSS (CX), Y9
 	VFMADD231PS  Y8, Y9, Y1
 	VBROADCASTSS (CX)(DX*1), Y9
@@ -997,39 +3147,41 @@ depth:
 	VBROADCASTSS (CX)(BX*2), Y9
 	VFMADD231PS  Y8, Y9, Y7
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), DI
-	DECQ         R9
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), DI
-	DECQ         R8
-	JNZ          segment
-	MOVQ         (SP), DI
-	MOVQ         48(AX), R8
-	VMASKMOVPS   Y1, Y0, (DI)
-	ADDQ         R8, DI
-	VMASKMOVPS   Y2, Y0, (DI)
-	ADDQ         R8, DI
-	VMASKMOVPS   Y3, Y0, (DI)
-	ADDQ         R8, DI
-	VMASKMOVPS   Y4, Y0, (DI)
-	ADDQ         R8, DI
-	VMASKMOVPS   Y5, Y0, (DI)
-	ADDQ         R8, DI
-	VMASKMOVPS   Y6, Y0, (DI)
-	ADDQ         R8, DI
-	VMASKMOVPS   Y7, Y0, (DI)
-	MOVQ         56(AX), R8
-	ADDQ         R8, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         DI, R9
+	DECQ         R11
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R9
+	DECQ       R10
+	JNZ        segment
+	MOVQ       (SP), R9
+	MOVQ       48(AX), R10
+	VMASKMOVPS Y1, Y0, (R9)
+	ADDQ       R10, R9
+	VMASKMOVPS Y2, Y0, (R9)
+	ADDQ       R10, R9
+	VMASKMOVPS Y3, Y0, (R9)
+	ADDQ       R10, R9
+	VMASKMOVPS Y4, Y0, (R9)
+	ADDQ       R10, R9
+	VMASKMOVPS Y5, Y0, (R9)
+	ADDQ       R10, R9
+	VMASKMOVPS Y6, Y0, (R9)
+	ADDQ       R10, R9
+	VMASKMOVPS Y7, Y0, (R9)
+	MOVQ       56(AX), R10
+	ADDQ       R10, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
 	VZEROUPPER
 	RET
 
-// func tile7x1full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile7x1rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile7x1full256(SB), NOSPLIT, $24-56
+TEXT ·tile7x1rowFull256(SB), NOSPLIT, $24-56
 	MOVQ   s+32(FP), AX
 	MOVQ   c+16(FP), CX
 	MOVQ   CX, (SP)
@@ -1041,27 +3193,29 @@ TEXT ·tile7x1full256(SB), NOSPLIT, $24-56
 	MOVQ   (AX), DX
 	IMUL3Q $0x03, DX, BX
 	IMUL3Q $0x05, DX, SI
+	MOVQ   32(AX), DI
+	IMUL3Q $0x03, DI, R8
 
 rep:
-	MOVQ    8(SP), DI
-	TESTQ   DI, DI
+	MOVQ    8(SP), R9
+	TESTQ   R9, R9
 	JZ      zero
-	MOVQ    64(AX), R8
-	VMOVUPS (DI), Y0
-	ADDQ    R8, DI
-	VMOVUPS (DI), Y1
-	ADDQ    R8, DI
-	VMOVUPS (DI), Y2
-	ADDQ    R8, DI
-	VMOVUPS (DI), Y3
-	ADDQ    R8, DI
-	VMOVUPS (DI), Y4
-	ADDQ    R8, DI
-	VMOVUPS (DI), Y5
-	ADDQ    R8, DI
-	VMOVUPS (DI), Y6
-	MOVQ    72(AX), R8
-	ADDQ    R8, 8(SP)
+	MOVQ    64(AX), R10
+	VMOVUPS (R9), Y0
+	ADDQ    R10, R9
+	VMOVUPS (R9), Y1
+	ADDQ    R10, R9
+	VMOVUPS (R9), Y2
+	ADDQ    R10, R9
+	VMOVUPS (R9), Y3
+	ADDQ    R10, R9
+	VMOVUPS (R9), Y4
+	ADDQ    R10, R9
+	VMOVUPS (R9), Y5
+	ADDQ    R10, R9
+	VMOVUPS (R9), Y6
+	MOVQ    72(AX), R10
+	ADDQ    R10, 8(SP)
 	JMP     start
 
 zero:
@@ -1074,14 +3228,86 @@ zero:
 	VXORPS Y6, Y6, Y6
 
 start:
-	MOVQ b+8(FP), DI
-	MOVQ 80(AX), R8
+	MOVQ b+8(FP), R9
+	MOVQ 80(AX), R10
 
 segment:
-	MOVQ 88(AX), R9
+	MOVQ 88(AX), R11
+	SUBQ $0x04, R11
+	JLT  rest
 
-depth:
-	VMOVUPS      (DI), Y7
+round:
+	VMOVUPS      (R9), Y7
+	VBROADCASTSS (CX), Y8
+	VFMADD231PS  Y7, Y8, Y0
+	VBROADCASTSS (CX)(DX*1), Y8
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (CX)(DX*2), Y8
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS (CX)(BX*1), Y8
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (CX)(DX*4), Y8
+	VFMADD231PS  Y7, Y8, Y4
+	VBROADCASTSS (CX)(SI*1), Y8
+	VFMADD231PS  Y7, Y8, Y5
+	VBROADCASTSS (CX)(BX*2), Y8
+	VFMADD231PS  Y7, Y8, Y6
+	VMOVUPS      (R9)(DI*1), Y7
+	VBROADCASTSS 4(CX), Y8
+	VFMADD231PS  Y7, Y8, Y0
+	VBROADCASTSS 4(CX)(DX*1), Y8
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 4(CX)(DX*2), Y8
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS 4(CX)(BX*1), Y8
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 4(CX)(DX*4), Y8
+	VFMADD231PS  Y7, Y8, Y4
+	VBROADCASTSS 4(CX)(SI*1), Y8
+	VFMADD231PS  Y7, Y8, Y5
+	VBROADCASTSS 4(CX)(BX*2), Y8
+	VFMADD231PS  Y7, Y8, Y6
+	VMOVUPS      (R9)(DI*2), Y7
+	VBROADCASTSS 8(CX), Y8
+	VFMADD231PS  Y7, Y8, Y0
+	VBROADCASTSS 8(CX)(DX*1), Y8
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 8(CX)(DX*2), Y8
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS 8(CX)(BX*1), Y8
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 8(CX)(DX*4), Y8
+	VFMADD231PS  Y7, Y8, Y4
+	VBROADCASTSS 8(CX)(SI*1), Y8
+	VFMADD231PS  Y7, Y8, Y5
+	VBROADCASTSS 8(CX)(BX*2), Y8
+	VFMADD231PS  Y7, Y8, Y6
+	VMOVUPS      (R9)(R8*1), Y7
+	VBROADCASTSS 12(CX), Y8
+	VFMADD231PS  Y7, Y8, Y0
+	VBROADCASTSS 12(CX)(DX*1), Y8
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 12(CX)(DX*2), Y8
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS 12(CX)(BX*1), Y8
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 12(CX)(DX*4), Y8
+	VFMADD231PS  Y7, Y8, Y4
+	VBROADCASTSS 12(CX)(SI*1), Y8
+	VFMADD231PS  Y7, Y8, Y5
+	VBROADCASTSS 12(CX)(BX*2), Y8
+	VFMADD231PS  Y7, Y8, Y6
+	ADDQ         $0x10, CX
+	LEAQ         (R9)(DI*4), R9
+	SUBQ         $0x04, R11
+	JGE          round
+
+rest:
+	ADDQ $0x04, R11
+	JZ   end
+
+single:
+	VMOVUPS      (R9), Y7
 	VBROADCASTSS (CX), Y8
 	VFMADD231PS  Y7, Y8, Y0
 	VBROADCASTSS (CX)(DX*1), Y8
@@ -1097,39 +3323,396 @@ depth:
 	VBROADCASTSS (CX)(BX*2), Y8
 	VFMADD231PS  Y7, Y8, Y6
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), DI
-	DECQ         R9
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), DI
-	DECQ         R8
-	JNZ          segment
-	MOVQ         (SP), DI
-	MOVQ         48(AX), R8
-	VMOVUPS      Y0, (DI)
-	ADDQ         R8, DI
-	VMOVUPS      Y1, (DI)
-	ADDQ         R8, DI
-	VMOVUPS      Y2, (DI)
-	ADDQ         R8, DI
-	VMOVUPS      Y3, (DI)
-	ADDQ         R8, DI
-	VMOVUPS      Y4, (DI)
-	ADDQ         R8, DI
-	VMOVUPS      Y5, (DI)
-	ADDQ         R8, DI
-	VMOVUPS      Y6, (DI)
-	MOVQ         56(AX), R8
-	ADDQ         R8, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         DI, R9
+	DECQ         R11
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R9
+	DECQ    R10
+	JNZ     segment
+	MOVQ    (SP), R9
+	MOVQ    48(AX), R10
+	VMOVUPS Y0, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Y1, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Y2, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Y3, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Y4, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Y5, (R9)
+	ADDQ    R10, R9
+	VMOVUPS Y6, (R9)
+	MOVQ    56(AX), R10
+	ADDQ    R10, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
 	VZEROUPPER
 	RET
 
-// func tile8x1w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile7x1depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile8x1w256(SB), NOSPLIT, $24-56
+TEXT ·tile7x1depth256(SB), NOSPLIT, $24-56
+	MOVQ    s+32(FP), AX
+	MOVQ    tail+48(FP), CX
+	MOVQ    96(AX), DX
+	MOVQ    $0x00000008, BX
+	SUBQ    CX, BX
+	VMOVUPS (DX)(BX*4), Y0
+	MOVQ    c+16(FP), CX
+	MOVQ    CX, (SP)
+	MOVQ    ini+24(FP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    reps+40(FP), CX
+	MOVQ    CX, 16(SP)
+	MOVQ    a+0(FP), CX
+	MOVQ    8(AX), DX
+	IMUL3Q  $0x03, DX, BX
+	MOVQ    32(AX), SI
+	IMUL3Q  $0x03, SI, DI
+
+rep:
+	MOVQ       8(SP), R8
+	TESTQ      R8, R8
+	JZ         zero
+	MOVQ       64(AX), R9
+	VMASKMOVPS (R8), Y0, Y1
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y2
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y3
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y4
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y5
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y6
+	ADDQ       R9, R8
+	VMASKMOVPS (R8), Y0, Y7
+	MOVQ       72(AX), R9
+	ADDQ       R9, 8(SP)
+	JMP        start
+
+zero:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMASKMOVPS   (R8), Y0, Y8
+	VBROADCASTSS (CX), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS 4(CX), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 8(CX), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS 12(CX), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 16(CX), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS 20(CX), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS 24(CX), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	VMASKMOVPS   (R8)(SI*1), Y0, Y8
+	VBROADCASTSS (CX)(DX*1), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 8(CX)(DX*1), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS 12(CX)(DX*1), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 16(CX)(DX*1), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS 20(CX)(DX*1), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS 24(CX)(DX*1), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	VMASKMOVPS   (R8)(SI*2), Y0, Y8
+	VBROADCASTSS (CX)(DX*2), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS 4(CX)(DX*2), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 8(CX)(DX*2), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS 12(CX)(DX*2), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 16(CX)(DX*2), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS 20(CX)(DX*2), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS 24(CX)(DX*2), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	VMASKMOVPS   (R8)(DI*1), Y0, Y8
+	VBROADCASTSS (CX)(BX*1), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS 4(CX)(BX*1), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 8(CX)(BX*1), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS 12(CX)(BX*1), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 16(CX)(BX*1), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS 20(CX)(BX*1), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS 24(CX)(BX*1), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMASKMOVPS   (R8), Y0, Y8
+	VBROADCASTSS (CX), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS 4(CX), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 8(CX), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS 12(CX), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 16(CX), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS 20(CX), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS 24(CX), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R8
+	DECQ       R9
+	JNZ        segment
+	MOVQ       (SP), R8
+	MOVQ       48(AX), R9
+	VMASKMOVPS Y1, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y2, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y3, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y4, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y5, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y6, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y7, Y0, (R8)
+	MOVQ       56(AX), R9
+	ADDQ       R9, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
+	VZEROUPPER
+	RET
+
+// func tile7x1depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile7x1depthFull256(SB), NOSPLIT, $24-56
+	MOVQ   s+32(FP), AX
+	MOVQ   c+16(FP), CX
+	MOVQ   CX, (SP)
+	MOVQ   ini+24(FP), CX
+	MOVQ   CX, 8(SP)
+	MOVQ   reps+40(FP), CX
+	MOVQ   CX, 16(SP)
+	MOVQ   a+0(FP), CX
+	MOVQ   8(AX), DX
+	IMUL3Q $0x03, DX, BX
+	MOVQ   32(AX), SI
+	IMUL3Q $0x03, SI, DI
+
+rep:
+	MOVQ    8(SP), R8
+	TESTQ   R8, R8
+	JZ      zero
+	MOVQ    64(AX), R9
+	VMOVUPS (R8), Y0
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y1
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y2
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y3
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y4
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y5
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y6
+	MOVQ    72(AX), R9
+	ADDQ    R9, 8(SP)
+	JMP     start
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMOVUPS      (R8), Y7
+	VBROADCASTSS (CX), Y8
+	VFMADD231PS  Y7, Y8, Y0
+	VBROADCASTSS 4(CX), Y8
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 8(CX), Y8
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS 12(CX), Y8
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 16(CX), Y8
+	VFMADD231PS  Y7, Y8, Y4
+	VBROADCASTSS 20(CX), Y8
+	VFMADD231PS  Y7, Y8, Y5
+	VBROADCASTSS 24(CX), Y8
+	VFMADD231PS  Y7, Y8, Y6
+	VMOVUPS      (R8)(SI*1), Y7
+	VBROADCASTSS (CX)(DX*1), Y8
+	VFMADD231PS  Y7, Y8, Y0
+	VBROADCASTSS 4(CX)(DX*1), Y8
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 8(CX)(DX*1), Y8
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS 12(CX)(DX*1), Y8
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 16(CX)(DX*1), Y8
+	VFMADD231PS  Y7, Y8, Y4
+	VBROADCASTSS 20(CX)(DX*1), Y8
+	VFMADD231PS  Y7, Y8, Y5
+	VBROADCASTSS 24(CX)(DX*1), Y8
+	VFMADD231PS  Y7, Y8, Y6
+	VMOVUPS      (R8)(SI*2), Y7
+	VBROADCASTSS (CX)(DX*2), Y8
+	VFMADD231PS  Y7, Y8, Y0
+	VBROADCASTSS 4(CX)(DX*2), Y8
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 8(CX)(DX*2), Y8
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS 12(CX)(DX*2), Y8
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 16(CX)(DX*2), Y8
+	VFMADD231PS  Y7, Y8, Y4
+	VBROADCASTSS 20(CX)(DX*2), Y8
+	VFMADD231PS  Y7, Y8, Y5
+	VBROADCASTSS 24(CX)(DX*2), Y8
+	VFMADD231PS  Y7, Y8, Y6
+	VMOVUPS      (R8)(DI*1), Y7
+	VBROADCASTSS (CX)(BX*1), Y8
+	VFMADD231PS  Y7, Y8, Y0
+	VBROADCASTSS 4(CX)(BX*1), Y8
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 8(CX)(BX*1), Y8
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS 12(CX)(BX*1), Y8
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 16(CX)(BX*1), Y8
+	VFMADD231PS  Y7, Y8, Y4
+	VBROADCASTSS 20(CX)(BX*1), Y8
+	VFMADD231PS  Y7, Y8, Y5
+	VBROADCASTSS 24(CX)(BX*1), Y8
+	VFMADD231PS  Y7, Y8, Y6
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y7
+	VBROADCASTSS (CX), Y8
+	VFMADD231PS  Y7, Y8, Y0
+	VBROADCASTSS 4(CX), Y8
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 8(CX), Y8
+	VFMADD231PS  Y7, Y8, Y2
+	VBROADCASTSS 12(CX), Y8
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 16(CX), Y8
+	VFMADD231PS  Y7, Y8, Y4
+	VBROADCASTSS 20(CX), Y8
+	VFMADD231PS  Y7, Y8, Y5
+	VBROADCASTSS 24(CX), Y8
+	VFMADD231PS  Y7, Y8, Y6
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R8
+	DECQ    R9
+	JNZ     segment
+	MOVQ    (SP), R8
+	MOVQ    48(AX), R9
+	VMOVUPS Y0, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y2, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y3, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y4, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y5, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y6, (R8)
+	MOVQ    56(AX), R9
+	ADDQ    R9, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
+	VZEROUPPER
+	RET
+
+// func tile8x1row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile8x1row256(SB), NOSPLIT, $24-56
 	MOVQ    s+32(FP), AX
 	MOVQ    tail+48(FP), CX
 	MOVQ    96(AX), DX
@@ -1147,6 +3730,395 @@ TEXT ·tile8x1w256(SB), NOSPLIT, $24-56
 	IMUL3Q  $0x03, DX, BX
 	IMUL3Q  $0x05, DX, SI
 	IMUL3Q  $0x07, DX, DI
+	MOVQ    32(AX), R8
+	IMUL3Q  $0x03, R8, R9
+
+rep:
+	MOVQ       8(SP), R10
+	TESTQ      R10, R10
+	JZ         zero
+	MOVQ       64(AX), R11
+	VMASKMOVPS (R10), Y0, Y1
+	ADDQ       R11, R10
+	VMASKMOVPS (R10), Y0, Y2
+	ADDQ       R11, R10
+	VMASKMOVPS (R10), Y0, Y3
+	ADDQ       R11, R10
+	VMASKMOVPS (R10), Y0, Y4
+	ADDQ       R11, R10
+	VMASKMOVPS (R10), Y0, Y5
+	ADDQ       R11, R10
+	VMASKMOVPS (R10), Y0, Y6
+	ADDQ       R11, R10
+	VMASKMOVPS (R10), Y0, Y7
+	ADDQ       R11, R10
+	VMASKMOVPS (R10), Y0, Y8
+	MOVQ       72(AX), R11
+	ADDQ       R11, 8(SP)
+	JMP        start
+
+zero:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+
+start:
+	MOVQ b+8(FP), R10
+	MOVQ 80(AX), R11
+
+segment:
+	MOVQ 88(AX), R12
+	SUBQ $0x04, R12
+	JLT  rest
+
+round:
+	VMASKMOVPS   (R10), Y0, Y9
+	VBROADCASTSS (CX), Y10
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS (CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS (CX)(DX*4), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (CX)(SI*1), Y10
+	VFMADD231PS  Y9, Y10, Y6
+	VBROADCASTSS (CX)(BX*2), Y10
+	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS (CX)(DI*1), Y10
+	VFMADD231PS  Y9, Y10, Y8
+	VMASKMOVPS   (R10)(R8*1), Y0, Y9
+	VBROADCASTSS 4(CX), Y10
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS 4(CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 4(CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS 4(CX)(DX*4), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 4(CX)(SI*1), Y10
+	VFMADD231PS  Y9, Y10, Y6
+	VBROADCASTSS 4(CX)(BX*2), Y10
+	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS 4(CX)(DI*1), Y10
+	VFMADD231PS  Y9, Y10, Y8
+	VMASKMOVPS   (R10)(R8*2), Y0, Y9
+	VBROADCASTSS 8(CX), Y10
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 8(CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS 8(CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 8(CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS 8(CX)(DX*4), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 8(CX)(SI*1), Y10
+	VFMADD231PS  Y9, Y10, Y6
+	VBROADCASTSS 8(CX)(BX*2), Y10
+	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS 8(CX)(DI*1), Y10
+	VFMADD231PS  Y9, Y10, Y8
+	VMASKMOVPS   (R10)(R9*1), Y0, Y9
+	VBROADCASTSS 12(CX), Y10
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 12(CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS 12(CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 12(CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS 12(CX)(DX*4), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 12(CX)(SI*1), Y10
+	VFMADD231PS  Y9, Y10, Y6
+	VBROADCASTSS 12(CX)(BX*2), Y10
+	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS 12(CX)(DI*1), Y10
+	VFMADD231PS  Y9, Y10, Y8
+	ADDQ         $0x10, CX
+	LEAQ         (R10)(R8*4), R10
+	SUBQ         $0x04, R12
+	JGE          round
+
+rest:
+	ADDQ $0x04, R12
+	JZ   end
+
+single:
+	VMASKMOVPS   (R10), Y0, Y9
+	VBROADCASTSS (CX), Y10
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS (CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS (CX)(DX*4), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (CX)(SI*1), Y10
+	VFMADD231PS  Y9, Y10, Y6
+	VBROADCASTSS (CX)(BX*2), Y10
+	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS (CX)(DI*1), Y10
+	VFMADD231PS  Y9, Y10, Y8
+	ADDQ         8(AX), CX
+	ADDQ         R8, R10
+	DECQ         R12
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R10
+	DECQ       R11
+	JNZ        segment
+	MOVQ       (SP), R10
+	MOVQ       48(AX), R11
+	VMASKMOVPS Y1, Y0, (R10)
+	ADDQ       R11, R10
+	VMASKMOVPS Y2, Y0, (R10)
+	ADDQ       R11, R10
+	VMASKMOVPS Y3, Y0, (R10)
+	ADDQ       R11, R10
+	VMASKMOVPS Y4, Y0, (R10)
+	ADDQ       R11, R10
+	VMASKMOVPS Y5, Y0, (R10)
+	ADDQ       R11, R10
+	VMASKMOVPS Y6, Y0, (R10)
+	ADDQ       R11, R10
+	VMASKMOVPS Y7, Y0, (R10)
+	ADDQ       R11, R10
+	VMASKMOVPS Y8, Y0, (R10)
+	MOVQ       56(AX), R11
+	ADDQ       R11, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
+	VZEROUPPER
+	RET
+
+// func tile8x1rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile8x1rowFull256(SB), NOSPLIT, $24-56
+	MOVQ   s+32(FP), AX
+	MOVQ   c+16(FP), CX
+	MOVQ   CX, (SP)
+	MOVQ   ini+24(FP), CX
+	MOVQ   CX, 8(SP)
+	MOVQ   reps+40(FP), CX
+	MOVQ   CX, 16(SP)
+	MOVQ   a+0(FP), CX
+	MOVQ   (AX), DX
+	IMUL3Q $0x03, DX, BX
+	IMUL3Q $0x05, DX, SI
+	IMUL3Q $0x07, DX, DI
+	MOVQ   32(AX), R8
+	IMUL3Q $0x03, R8, R9
+
+rep:
+	MOVQ    8(SP), R10
+	TESTQ   R10, R10
+	JZ      zero
+	MOVQ    64(AX), R11
+	VMOVUPS (R10), Y0
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y1
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y2
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y3
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y4
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y5
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y6
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y7
+	MOVQ    72(AX), R11
+	ADDQ    R11, 8(SP)
+	JMP     start
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+start:
+	MOVQ b+8(FP), R10
+	MOVQ 80(AX), R11
+
+segment:
+	MOVQ 88(AX), R12
+	SUBQ $0x04, R12
+	JLT  rest
+
+round:
+	VMOVUPS      (R10), Y8
+	VBROADCASTSS (CX), Y9
+	VFMADD231PS  Y8, Y9, Y0
+	VBROADCASTSS (CX)(DX*1), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS (CX)(DX*2), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS (CX)(BX*1), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS (CX)(DX*4), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS (CX)(SI*1), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS (CX)(BX*2), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS (CX)(DI*1), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	VMOVUPS      (R10)(R8*1), Y8
+	VBROADCASTSS 4(CX), Y9
+	VFMADD231PS  Y8, Y9, Y0
+	VBROADCASTSS 4(CX)(DX*1), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS 4(CX)(DX*2), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 4(CX)(BX*1), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS 4(CX)(DX*4), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 4(CX)(SI*1), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS 4(CX)(BX*2), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS 4(CX)(DI*1), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	VMOVUPS      (R10)(R8*2), Y8
+	VBROADCASTSS 8(CX), Y9
+	VFMADD231PS  Y8, Y9, Y0
+	VBROADCASTSS 8(CX)(DX*1), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS 8(CX)(DX*2), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 8(CX)(BX*1), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS 8(CX)(DX*4), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 8(CX)(SI*1), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS 8(CX)(BX*2), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS 8(CX)(DI*1), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	VMOVUPS      (R10)(R9*1), Y8
+	VBROADCASTSS 12(CX), Y9
+	VFMADD231PS  Y8, Y9, Y0
+	VBROADCASTSS 12(CX)(DX*1), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS 12(CX)(DX*2), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 12(CX)(BX*1), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS 12(CX)(DX*4), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 12(CX)(SI*1), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS 12(CX)(BX*2), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS 12(CX)(DI*1), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	ADDQ         $0x10, CX
+	LEAQ         (R10)(R8*4), R10
+	SUBQ         $0x04, R12
+	JGE          round
+
+rest:
+	ADDQ $0x04, R12
+	JZ   end
+
+single:
+	VMOVUPS      (R10), Y8
+	VBROADCASTSS (CX), Y9
+	VFMADD231PS  Y8, Y9, Y0
+	VBROADCASTSS (CX)(DX*1), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS (CX)(DX*2), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS (CX)(BX*1), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS (CX)(DX*4), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS (CX)(SI*1), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS (CX)(BX*2), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS (CX)(DI*1), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	ADDQ         8(AX), CX
+	ADDQ         R8, R10
+	DECQ         R12
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R10
+	DECQ    R11
+	JNZ     segment
+	MOVQ    (SP), R10
+	MOVQ    48(AX), R11
+	VMOVUPS Y0, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y1, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y2, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y3, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y4, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y5, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y6, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y7, (R10)
+	MOVQ    56(AX), R11
+	ADDQ    R11, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
+	VZEROUPPER
+	RET
+
+// func tile8x1depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile8x1depth256(SB), NOSPLIT, $24-56
+	MOVQ    s+32(FP), AX
+	MOVQ    tail+48(FP), CX
+	MOVQ    96(AX), DX
+	MOVQ    $0x00000008, BX
+	SUBQ    CX, BX
+	VMOVUPS (DX)(BX*4), Y0
+	MOVQ    c+16(FP), CX
+	MOVQ    CX, (SP)
+	MOVQ    ini+24(FP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    reps+40(FP), CX
+	MOVQ    CX, 16(SP)
+	MOVQ    a+0(FP), CX
+	MOVQ    8(AX), DX
+	IMUL3Q  $0x03, DX, BX
+	MOVQ    32(AX), SI
+	IMUL3Q  $0x03, SI, DI
 
 rep:
 	MOVQ       8(SP), R8
@@ -1188,61 +4160,143 @@ start:
 
 segment:
 	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
 
-depth:
+round:
 	VMASKMOVPS   (R8), Y0, Y9
 	VBROADCASTSS (CX), Y10
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (CX)(DX*1), Y10
+	VBROADCASTSS 4(CX), Y10
 	VFMADD231PS  Y9, Y10, Y2
-	VBROADCASTSS (CX)(DX*2), Y10
+	VBROADCASTSS 8(CX), Y10
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (CX)(BX*1), Y10
+	VBROADCASTSS 12(CX), Y10
 	VFMADD231PS  Y9, Y10, Y4
-	VBROADCASTSS (CX)(DX*4), Y10
+	VBROADCASTSS 16(CX), Y10
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (CX)(SI*1), Y10
+	VBROADCASTSS 20(CX), Y10
 	VFMADD231PS  Y9, Y10, Y6
-	VBROADCASTSS (CX)(BX*2), Y10
+	VBROADCASTSS 24(CX), Y10
 	VFMADD231PS  Y9, Y10, Y7
-	VBROADCASTSS (CX)(DI*1), Y10
+	VBROADCASTSS 28(CX), Y10
+	VFMADD231PS  Y9, Y10, Y8
+	VMASKMOVPS   (R8)(SI*1), Y0, Y9
+	VBROADCASTSS (CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS 8(CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 12(CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS 16(CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 20(CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y6
+	VBROADCASTSS 24(CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS 28(CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y8
+	VMASKMOVPS   (R8)(SI*2), Y0, Y9
+	VBROADCASTSS (CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS 8(CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 12(CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS 16(CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 20(CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y6
+	VBROADCASTSS 24(CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS 28(CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y8
+	VMASKMOVPS   (R8)(DI*1), Y0, Y9
+	VBROADCASTSS (CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS 8(CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 12(CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS 16(CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 20(CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y6
+	VBROADCASTSS 24(CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS 28(CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y8
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMASKMOVPS   (R8), Y0, Y9
+	VBROADCASTSS (CX), Y10
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(CX), Y10
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS 8(CX), Y10
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 12(CX), Y10
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS 16(CX), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 20(CX), Y10
+	VFMADD231PS  Y9, Y10, Y6
+	VBROADCASTSS 24(CX), Y10
+	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS 28(CX), Y10
 	VFMADD231PS  Y9, Y10, Y8
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), R8
+	ADDQ         SI, R8
 	DECQ         R10
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), R8
-	DECQ         R9
-	JNZ          segment
-	MOVQ         (SP), R8
-	MOVQ         48(AX), R9
-	VMASKMOVPS   Y1, Y0, (R8)
-	ADDQ         R9, R8
-	VMASKMOVPS   Y2, Y0, (R8)
-	ADDQ         R9, R8
-	VMASKMOVPS   Y3, Y0, (R8)
-	ADDQ         R9, R8
-	VMASKMOVPS   Y4, Y0, (R8)
-	ADDQ         R9, R8
-	VMASKMOVPS   Y5, Y0, (R8)
-	ADDQ         R9, R8
-	VMASKMOVPS   Y6, Y0, (R8)
-	ADDQ         R9, R8
-	VMASKMOVPS   Y7, Y0, (R8)
-	ADDQ         R9, R8
-	VMASKMOVPS   Y8, Y0, (R8)
-	MOVQ         56(AX), R9
-	ADDQ         R9, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R8
+	DECQ       R9
+	JNZ        segment
+	MOVQ       (SP), R8
+	MOVQ       48(AX), R9
+	VMASKMOVPS Y1, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y2, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y3, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y4, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y5, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y6, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y7, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y8, Y0, (R8)
+	MOVQ       56(AX), R9
+	ADDQ       R9, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
 	VZEROUPPER
 	RET
 
-// func tile8x1full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile8x1depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile8x1full256(SB), NOSPLIT, $24-56
+TEXT ·tile8x1depthFull256(SB), NOSPLIT, $24-56
 	MOVQ   s+32(FP), AX
 	MOVQ   c+16(FP), CX
 	MOVQ   CX, (SP)
@@ -1251,10 +4305,10 @@ TEXT ·tile8x1full256(SB), NOSPLIT, $24-56
 	MOVQ   reps+40(FP), CX
 	MOVQ   CX, 16(SP)
 	MOVQ   a+0(FP), CX
-	MOVQ   (AX), DX
+	MOVQ   8(AX), DX
 	IMUL3Q $0x03, DX, BX
-	IMUL3Q $0x05, DX, SI
-	IMUL3Q $0x07, DX, DI
+	MOVQ   32(AX), SI
+	IMUL3Q $0x03, SI, DI
 
 rep:
 	MOVQ    8(SP), R8
@@ -1296,61 +4350,143 @@ start:
 
 segment:
 	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
 
-depth:
+round:
 	VMOVUPS      (R8), Y8
 	VBROADCASTSS (CX), Y9
 	VFMADD231PS  Y8, Y9, Y0
-	VBROADCASTSS (CX)(DX*1), Y9
+	VBROADCASTSS 4(CX), Y9
 	VFMADD231PS  Y8, Y9, Y1
-	VBROADCASTSS (CX)(DX*2), Y9
+	VBROADCASTSS 8(CX), Y9
 	VFMADD231PS  Y8, Y9, Y2
-	VBROADCASTSS (CX)(BX*1), Y9
+	VBROADCASTSS 12(CX), Y9
 	VFMADD231PS  Y8, Y9, Y3
-	VBROADCASTSS (CX)(DX*4), Y9
+	VBROADCASTSS 16(CX), Y9
 	VFMADD231PS  Y8, Y9, Y4
-	VBROADCASTSS (CX)(SI*1), Y9
+	VBROADCASTSS 20(CX), Y9
 	VFMADD231PS  Y8, Y9, Y5
-	VBROADCASTSS (CX)(BX*2), Y9
+	VBROADCASTSS 24(CX), Y9
 	VFMADD231PS  Y8, Y9, Y6
-	VBROADCASTSS (CX)(DI*1), Y9
+	VBROADCASTSS 28(CX), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	VMOVUPS      (R8)(SI*1), Y8
+	VBROADCASTSS (CX)(DX*1), Y9
+	VFMADD231PS  Y8, Y9, Y0
+	VBROADCASTSS 4(CX)(DX*1), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS 8(CX)(DX*1), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 12(CX)(DX*1), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS 16(CX)(DX*1), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 20(CX)(DX*1), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS 24(CX)(DX*1), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS 28(CX)(DX*1), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	VMOVUPS      (R8)(SI*2), Y8
+	VBROADCASTSS (CX)(DX*2), Y9
+	VFMADD231PS  Y8, Y9, Y0
+	VBROADCASTSS 4(CX)(DX*2), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS 8(CX)(DX*2), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 12(CX)(DX*2), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS 16(CX)(DX*2), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 20(CX)(DX*2), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS 24(CX)(DX*2), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS 28(CX)(DX*2), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	VMOVUPS      (R8)(DI*1), Y8
+	VBROADCASTSS (CX)(BX*1), Y9
+	VFMADD231PS  Y8, Y9, Y0
+	VBROADCASTSS 4(CX)(BX*1), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS 8(CX)(BX*1), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 12(CX)(BX*1), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS 16(CX)(BX*1), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 20(CX)(BX*1), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS 24(CX)(BX*1), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS 28(CX)(BX*1), Y9
+	VFMADD231PS  Y8, Y9, Y7
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y8
+	VBROADCASTSS (CX), Y9
+	VFMADD231PS  Y8, Y9, Y0
+	VBROADCASTSS 4(CX), Y9
+	VFMADD231PS  Y8, Y9, Y1
+	VBROADCASTSS 8(CX), Y9
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 12(CX), Y9
+	VFMADD231PS  Y8, Y9, Y3
+	VBROADCASTSS 16(CX), Y9
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 20(CX), Y9
+	VFMADD231PS  Y8, Y9, Y5
+	VBROADCASTSS 24(CX), Y9
+	VFMADD231PS  Y8, Y9, Y6
+	VBROADCASTSS 28(CX), Y9
 	VFMADD231PS  Y8, Y9, Y7
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), R8
+	ADDQ         SI, R8
 	DECQ         R10
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), R8
-	DECQ         R9
-	JNZ          segment
-	MOVQ         (SP), R8
-	MOVQ         48(AX), R9
-	VMOVUPS      Y0, (R8)
-	ADDQ         R9, R8
-	VMOVUPS      Y1, (R8)
-	ADDQ         R9, R8
-	VMOVUPS      Y2, (R8)
-	ADDQ         R9, R8
-	VMOVUPS      Y3, (R8)
-	ADDQ         R9, R8
-	VMOVUPS      Y4, (R8)
-	ADDQ         R9, R8
-	VMOVUPS      Y5, (R8)
-	ADDQ         R9, R8
-	VMOVUPS      Y6, (R8)
-	ADDQ         R9, R8
-	VMOVUPS      Y7, (R8)
-	MOVQ         56(AX), R9
-	ADDQ         R9, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R8
+	DECQ    R9
+	JNZ     segment
+	MOVQ    (SP), R8
+	MOVQ    48(AX), R9
+	VMOVUPS Y0, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y2, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y3, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y4, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y5, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y6, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y7, (R8)
+	MOVQ    56(AX), R9
+	ADDQ    R9, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
 	VZEROUPPER
 	RET
 
-// func tile9x1w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile9x1row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile9x1w256(SB), NOSPLIT, $24-56
+TEXT ·tile9x1row256(SB), NOSPLIT, $24-56
 	MOVQ    s+32(FP), AX
 	MOVQ    tail+48(FP), CX
 	MOVQ    96(AX), DX
@@ -1368,6 +4504,425 @@ TEXT ·tile9x1w256(SB), NOSPLIT, $24-56
 	IMUL3Q  $0x03, DX, BX
 	IMUL3Q  $0x05, DX, SI
 	IMUL3Q  $0x07, DX, DI
+	MOVQ    32(AX), R8
+	IMUL3Q  $0x03, R8, R9
+
+rep:
+	MOVQ       8(SP), R10
+	TESTQ      R10, R10
+	JZ         zero
+	MOVQ       64(AX), R11
+	VMASKMOVPS (R10), Y0, Y1
+	ADDQ       R11, R10
+	VMASKMOVPS (R10), Y0, Y2
+	ADDQ       R11, R10
+	VMASKMOVPS (R10), Y0, Y3
+	ADDQ       R11, R10
+	VMASKMOVPS (R10), Y0, Y4
+	ADDQ       R11, R10
+	VMASKMOVPS (R10), Y0, Y5
+	ADDQ       R11, R10
+	VMASKMOVPS (R10), Y0, Y6
+	ADDQ       R11, R10
+	VMASKMOVPS (R10), Y0, Y7
+	ADDQ       R11, R10
+	VMASKMOVPS (R10), Y0, Y8
+	ADDQ       R11, R10
+	VMASKMOVPS (R10), Y0, Y9
+	MOVQ       72(AX), R11
+	ADDQ       R11, 8(SP)
+	JMP        start
+
+zero:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+
+start:
+	MOVQ b+8(FP), R10
+	MOVQ 80(AX), R11
+
+segment:
+	MOVQ 88(AX), R12
+	SUBQ $0x04, R12
+	JLT  rest
+
+round:
+	VMASKMOVPS   (R10), Y0, Y10
+	VBROADCASTSS (CX), Y11
+	VFMADD231PS  Y10, Y11, Y1
+	VBROADCASTSS (CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS (CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y3
+	VBROADCASTSS (CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS (CX)(DX*4), Y11
+	VFMADD231PS  Y10, Y11, Y5
+	VBROADCASTSS (CX)(SI*1), Y11
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS (CX)(BX*2), Y11
+	VFMADD231PS  Y10, Y11, Y7
+	VBROADCASTSS (CX)(DI*1), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS (CX)(DX*8), Y11
+	VFMADD231PS  Y10, Y11, Y9
+	VMASKMOVPS   (R10)(R8*1), Y0, Y10
+	VBROADCASTSS 4(CX), Y11
+	VFMADD231PS  Y10, Y11, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS 4(CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y3
+	VBROADCASTSS 4(CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 4(CX)(DX*4), Y11
+	VFMADD231PS  Y10, Y11, Y5
+	VBROADCASTSS 4(CX)(SI*1), Y11
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS 4(CX)(BX*2), Y11
+	VFMADD231PS  Y10, Y11, Y7
+	VBROADCASTSS 4(CX)(DI*1), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS 4(CX)(DX*8), Y11
+	VFMADD231PS  Y10, Y11, Y9
+	VMASKMOVPS   (R10)(R8*2), Y0, Y10
+	VBROADCASTSS 8(CX), Y11
+	VFMADD231PS  Y10, Y11, Y1
+	VBROADCASTSS 8(CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS 8(CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y3
+	VBROADCASTSS 8(CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 8(CX)(DX*4), Y11
+	VFMADD231PS  Y10, Y11, Y5
+	VBROADCASTSS 8(CX)(SI*1), Y11
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS 8(CX)(BX*2), Y11
+	VFMADD231PS  Y10, Y11, Y7
+	VBROADCASTSS 8(CX)(DI*1), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS 8(CX)(DX*8), Y11
+	VFMADD231PS  Y10, Y11, Y9
+	VMASKMOVPS   (R10)(R9*1), Y0, Y10
+	VBROADCASTSS 12(CX), Y11
+	VFMADD231PS  Y10, Y11, Y1
+	VBROADCASTSS 12(CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS 12(CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y3
+	VBROADCASTSS 12(CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 12(CX)(DX*4), Y11
+	VFMADD231PS  Y10, Y11, Y5
+	VBROADCASTSS 12(CX)(SI*1), Y11
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS 12(CX)(BX*2), Y11
+	VFMADD231PS  Y10, Y11, Y7
+	VBROADCASTSS 12(CX)(DI*1), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS 12(CX)(DX*8), Y11
+	VFMADD231PS  Y10, Y11, Y9
+	ADDQ         $0x10, CX
+	LEAQ         (R10)(R8*4), R10
+	SUBQ         $0x04, R12
+	JGE          round
+
+rest:
+	ADDQ $0x04, R12
+	JZ   end
+
+single:
+	VMASKMOVPS   (R10), Y0, Y10
+	VBROADCASTSS (CX), Y11
+	VFMADD231PS  Y10, Y11, Y1
+	VBROADCASTSS (CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS (CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y3
+	VBROADCASTSS (CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS (CX)(DX*4), Y11
+	VFMADD231PS  Y10, Y11, Y5
+	VBROADCASTSS (CX)(SI*1), Y11
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS (CX)(BX*2), Y11
+	VFMADD231PS  Y10, Y11, Y7
+	VBROADCASTSS (CX)(DI*1), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS (CX)(DX*8), Y11
+	VFMADD231PS  Y10, Y11, Y9
+	ADDQ         8(AX), CX
+	ADDQ         R8, R10
+	DECQ         R12
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R10
+	DECQ       R11
+	JNZ        segment
+	MOVQ       (SP), R10
+	MOVQ       48(AX), R11
+	VMASKMOVPS Y1, Y0, (R10)
+	ADDQ       R11, R10
+	VMASKMOVPS Y2, Y0, (R10)
+	ADDQ       R11, R10
+	VMASKMOVPS Y3, Y0, (R10)
+	ADDQ       R11, R10
+	VMASKMOVPS Y4, Y0, (R10)
+	ADDQ       R11, R10
+	VMASKMOVPS Y5, Y0, (R10)
+	ADDQ       R11, R10
+	VMASKMOVPS Y6, Y0, (R10)
+	ADDQ       R11, R10
+	VMASKMOVPS Y7, Y0, (R10)
+	ADDQ       R11, R10
+	VMASKMOVPS Y8, Y0, (R10)
+	ADDQ       R11, R10
+	VMASKMOVPS Y9, Y0, (R10)
+	MOVQ       56(AX), R11
+	ADDQ       R11, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
+	VZEROUPPER
+	RET
+
+// func tile9x1rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile9x1rowFull256(SB), NOSPLIT, $24-56
+	MOVQ   s+32(FP), AX
+	MOVQ   c+16(FP), CX
+	MOVQ   CX, (SP)
+	MOVQ   ini+24(FP), CX
+	MOVQ   CX, 8(SP)
+	MOVQ   reps+40(FP), CX
+	MOVQ   CX, 16(SP)
+	MOVQ   a+0(FP), CX
+	MOVQ   (AX), DX
+	IMUL3Q $0x03, DX, BX
+	IMUL3Q $0x05, DX, SI
+	IMUL3Q $0x07, DX, DI
+	MOVQ   32(AX), R8
+	IMUL3Q $0x03, R8, R9
+
+rep:
+	MOVQ    8(SP), R10
+	TESTQ   R10, R10
+	JZ      zero
+	MOVQ    64(AX), R11
+	VMOVUPS (R10), Y0
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y1
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y2
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y3
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y4
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y5
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y6
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y7
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y8
+	MOVQ    72(AX), R11
+	ADDQ    R11, 8(SP)
+	JMP     start
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+
+start:
+	MOVQ b+8(FP), R10
+	MOVQ 80(AX), R11
+
+segment:
+	MOVQ 88(AX), R12
+	SUBQ $0x04, R12
+	JLT  rest
+
+round:
+	VMOVUPS      (R10), Y9
+	VBROADCASTSS (CX), Y10
+	VFMADD231PS  Y9, Y10, Y0
+	VBROADCASTSS (CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS (CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (CX)(DX*4), Y10
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS (CX)(SI*1), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (CX)(BX*2), Y10
+	VFMADD231PS  Y9, Y10, Y6
+	VBROADCASTSS (CX)(DI*1), Y10
+	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS (CX)(DX*8), Y10
+	VFMADD231PS  Y9, Y10, Y8
+	VMOVUPS      (R10)(R8*1), Y9
+	VBROADCASTSS 4(CX), Y10
+	VFMADD231PS  Y9, Y10, Y0
+	VBROADCASTSS 4(CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS 4(CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 4(CX)(DX*4), Y10
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS 4(CX)(SI*1), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 4(CX)(BX*2), Y10
+	VFMADD231PS  Y9, Y10, Y6
+	VBROADCASTSS 4(CX)(DI*1), Y10
+	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS 4(CX)(DX*8), Y10
+	VFMADD231PS  Y9, Y10, Y8
+	VMOVUPS      (R10)(R8*2), Y9
+	VBROADCASTSS 8(CX), Y10
+	VFMADD231PS  Y9, Y10, Y0
+	VBROADCASTSS 8(CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 8(CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS 8(CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 8(CX)(DX*4), Y10
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS 8(CX)(SI*1), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 8(CX)(BX*2), Y10
+	VFMADD231PS  Y9, Y10, Y6
+	VBROADCASTSS 8(CX)(DI*1), Y10
+	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS 8(CX)(DX*8), Y10
+	VFMADD231PS  Y9, Y10, Y8
+	VMOVUPS      (R10)(R9*1), Y9
+	VBROADCASTSS 12(CX), Y10
+	VFMADD231PS  Y9, Y10, Y0
+	VBROADCASTSS 12(CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 12(CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS 12(CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 12(CX)(DX*4), Y10
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS 12(CX)(SI*1), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 12(CX)(BX*2), Y10
+	VFMADD231PS  Y9, Y10, Y6
+	VBROADCASTSS 12(CX)(DI*1), Y10
+	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS 12(CX)(DX*8), Y10
+	VFMADD231PS  Y9, Y10, Y8
+	ADDQ         $0x10, CX
+	LEAQ         (R10)(R8*4), R10
+	SUBQ         $0x04, R12
+	JGE          round
+
+rest:
+	ADDQ $0x04, R12
+	JZ   end
+
+single:
+	VMOVUPS      (R10), Y9
+	VBROADCASTSS (CX), Y10
+	VFMADD231PS  Y9, Y10, Y0
+	VBROADCASTSS (CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS (CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (CX)(DX*4), Y10
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS (CX)(SI*1), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (CX)(BX*2), Y10
+	VFMADD231PS  Y9, Y10, Y6
+	VBROADCASTSS (CX)(DI*1), Y10
+	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS (CX)(DX*8), Y10
+	VFMADD231PS  Y9, Y10, Y8
+	ADDQ         8(AX), CX
+	ADDQ         R8, R10
+	DECQ         R12
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R10
+	DECQ    R11
+	JNZ     segment
+	MOVQ    (SP), R10
+	MOVQ    48(AX), R11
+	VMOVUPS Y0, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y1, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y2, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y3, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y4, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y5, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y6, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y7, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y8, (R10)
+	MOVQ    56(AX), R11
+	ADDQ    R11, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
+	VZEROUPPER
+	RET
+
+// func tile9x1depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile9x1depth256(SB), NOSPLIT, $24-56
+	MOVQ    s+32(FP), AX
+	MOVQ    tail+48(FP), CX
+	MOVQ    96(AX), DX
+	MOVQ    $0x00000008, BX
+	SUBQ    CX, BX
+	VMOVUPS (DX)(BX*4), Y0
+	MOVQ    c+16(FP), CX
+	MOVQ    CX, (SP)
+	MOVQ    ini+24(FP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    reps+40(FP), CX
+	MOVQ    CX, 16(SP)
+	MOVQ    a+0(FP), CX
+	MOVQ    8(AX), DX
+	IMUL3Q  $0x03, DX, BX
+	MOVQ    32(AX), SI
+	IMUL3Q  $0x03, SI, DI
 
 rep:
 	MOVQ       8(SP), R8
@@ -1412,65 +4967,155 @@ start:
 
 segment:
 	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
 
-depth:
+round:
 	VMASKMOVPS   (R8), Y0, Y10
 	VBROADCASTSS (CX), Y11
 	VFMADD231PS  Y10, Y11, Y1
-	VBROADCASTSS (CX)(DX*1), Y11
+	VBROADCASTSS 4(CX), Y11
 	VFMADD231PS  Y10, Y11, Y2
-	VBROADCASTSS (CX)(DX*2), Y11
+	VBROADCASTSS 8(CX), Y11
 	VFMADD231PS  Y10, Y11, Y3
-	VBROADCASTSS (CX)(BX*1), Y11
+	VBROADCASTSS 12(CX), Y11
 	VFMADD231PS  Y10, Y11, Y4
-	VBROADCASTSS (CX)(DX*4), Y11
+	VBROADCASTSS 16(CX), Y11
 	VFMADD231PS  Y10, Y11, Y5
-	VBROADCASTSS (CX)(SI*1), Y11
+	VBROADCASTSS 20(CX), Y11
 	VFMADD231PS  Y10, Y11, Y6
-	VBROADCASTSS (CX)(BX*2), Y11
+	VBROADCASTSS 24(CX), Y11
 	VFMADD231PS  Y10, Y11, Y7
-	VBROADCASTSS (CX)(DI*1), Y11
+	VBROADCASTSS 28(CX), Y11
 	VFMADD231PS  Y10, Y11, Y8
-	VBROADCASTSS (CX)(DX*8), Y11
+	VBROADCASTSS 32(CX), Y11
+	VFMADD231PS  Y10, Y11, Y9
+	VMASKMOVPS   (R8)(SI*1), Y0, Y10
+	VBROADCASTSS (CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS 8(CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y3
+	VBROADCASTSS 12(CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 16(CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y5
+	VBROADCASTSS 20(CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS 24(CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y7
+	VBROADCASTSS 28(CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS 32(CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y9
+	VMASKMOVPS   (R8)(SI*2), Y0, Y10
+	VBROADCASTSS (CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y1
+	VBROADCASTSS 4(CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS 8(CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y3
+	VBROADCASTSS 12(CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 16(CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y5
+	VBROADCASTSS 20(CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS 24(CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y7
+	VBROADCASTSS 28(CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS 32(CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y9
+	VMASKMOVPS   (R8)(DI*1), Y0, Y10
+	VBROADCASTSS (CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y1
+	VBROADCASTSS 4(CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS 8(CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y3
+	VBROADCASTSS 12(CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 16(CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y5
+	VBROADCASTSS 20(CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS 24(CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y7
+	VBROADCASTSS 28(CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS 32(CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y9
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMASKMOVPS   (R8), Y0, Y10
+	VBROADCASTSS (CX), Y11
+	VFMADD231PS  Y10, Y11, Y1
+	VBROADCASTSS 4(CX), Y11
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS 8(CX), Y11
+	VFMADD231PS  Y10, Y11, Y3
+	VBROADCASTSS 12(CX), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 16(CX), Y11
+	VFMADD231PS  Y10, Y11, Y5
+	VBROADCASTSS 20(CX), Y11
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS 24(CX), Y11
+	VFMADD231PS  Y10, Y11, Y7
+	VBROADCASTSS 28(CX), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS 32(CX), Y11
 	VFMADD231PS  Y10, Y11, Y9
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), R8
+	ADDQ         SI, R8
 	DECQ         R10
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), R8
-	DECQ         R9
-	JNZ          segment
-	MOVQ         (SP), R8
-	MOVQ         48(AX), R9
-	VMASKMOVPS   Y1, Y0, (R8)
-	ADDQ         R9, R8
-	VMASKMOVPS   Y2, Y0, (R8)
-	ADDQ         R9, R8
-	VMASKMOVPS   Y3, Y0, (R8)
-	ADDQ         R9, R8
-	VMASKMOVPS   Y4, Y0, (R8)
-	ADDQ         R9, R8
-	VMASKMOVPS   Y5, Y0, (R8)
-	ADDQ         R9, R8
-	VMASKMOVPS   Y6, Y0, (R8)
-	ADDQ         R9, R8
-	VMASKMOVPS   Y7, Y0, (R8)
-	ADDQ         R9, R8
-	VMASKMOVPS   Y8, Y0, (R8)
-	ADDQ         R9, R8
-	VMASKMOVPS   Y9, Y0, (R8)
-	MOVQ         56(AX), R9
-	ADDQ         R9, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R8
+	DECQ       R9
+	JNZ        segment
+	MOVQ       (SP), R8
+	MOVQ       48(AX), R9
+	VMASKMOVPS Y1, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y2, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y3, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y4, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y5, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y6, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y7, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y8, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y9, Y0, (R8)
+	MOVQ       56(AX), R9
+	ADDQ       R9, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
 	VZEROUPPER
 	RET
 
-// func tile9x1full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile9x1depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile9x1full256(SB), NOSPLIT, $24-56
+TEXT ·tile9x1depthFull256(SB), NOSPLIT, $24-56
 	MOVQ   s+32(FP), AX
 	MOVQ   c+16(FP), CX
 	MOVQ   CX, (SP)
@@ -1479,10 +5124,10 @@ TEXT ·tile9x1full256(SB), NOSPLIT, $24-56
 	MOVQ   reps+40(FP), CX
 	MOVQ   CX, 16(SP)
 	MOVQ   a+0(FP), CX
-	MOVQ   (AX), DX
+	MOVQ   8(AX), DX
 	IMUL3Q $0x03, DX, BX
-	IMUL3Q $0x05, DX, SI
-	IMUL3Q $0x07, DX, DI
+	MOVQ   32(AX), SI
+	IMUL3Q $0x03, SI, DI
 
 rep:
 	MOVQ    8(SP), R8
@@ -1527,65 +5172,155 @@ start:
 
 segment:
 	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
 
-depth:
+round:
 	VMOVUPS      (R8), Y9
 	VBROADCASTSS (CX), Y10
 	VFMADD231PS  Y9, Y10, Y0
-	VBROADCASTSS (CX)(DX*1), Y10
+	VBROADCASTSS 4(CX), Y10
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (CX)(DX*2), Y10
+	VBROADCASTSS 8(CX), Y10
 	VFMADD231PS  Y9, Y10, Y2
-	VBROADCASTSS (CX)(BX*1), Y10
+	VBROADCASTSS 12(CX), Y10
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (CX)(DX*4), Y10
+	VBROADCASTSS 16(CX), Y10
 	VFMADD231PS  Y9, Y10, Y4
-	VBROADCASTSS (CX)(SI*1), Y10
+	VBROADCASTSS 20(CX), Y10
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (CX)(BX*2), Y10
+	VBROADCASTSS 24(CX), Y10
 	VFMADD231PS  Y9, Y10, Y6
-	VBROADCASTSS (CX)(DI*1), Y10
+	VBROADCASTSS 28(CX), Y10
 	VFMADD231PS  Y9, Y10, Y7
-	VBROADCASTSS (CX)(DX*8), Y10
+	VBROADCASTSS 32(CX), Y10
+	VFMADD231PS  Y9, Y10, Y8
+	VMOVUPS      (R8)(SI*1), Y9
+	VBROADCASTSS (CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y0
+	VBROADCASTSS 4(CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 8(CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS 12(CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 16(CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS 20(CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 24(CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y6
+	VBROADCASTSS 28(CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS 32(CX)(DX*1), Y10
+	VFMADD231PS  Y9, Y10, Y8
+	VMOVUPS      (R8)(SI*2), Y9
+	VBROADCASTSS (CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y0
+	VBROADCASTSS 4(CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 8(CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS 12(CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 16(CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS 20(CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 24(CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y6
+	VBROADCASTSS 28(CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS 32(CX)(DX*2), Y10
+	VFMADD231PS  Y9, Y10, Y8
+	VMOVUPS      (R8)(DI*1), Y9
+	VBROADCASTSS (CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y0
+	VBROADCASTSS 4(CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 8(CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS 12(CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 16(CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS 20(CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 24(CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y6
+	VBROADCASTSS 28(CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS 32(CX)(BX*1), Y10
+	VFMADD231PS  Y9, Y10, Y8
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y9
+	VBROADCASTSS (CX), Y10
+	VFMADD231PS  Y9, Y10, Y0
+	VBROADCASTSS 4(CX), Y10
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 8(CX), Y10
+	VFMADD231PS  Y9, Y10, Y2
+	VBROADCASTSS 12(CX), Y10
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 16(CX), Y10
+	VFMADD231PS  Y9, Y10, Y4
+	VBROADCASTSS 20(CX), Y10
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 24(CX), Y10
+	VFMADD231PS  Y9, Y10, Y6
+	VBROADCASTSS 28(CX), Y10
+	VFMADD231PS  Y9, Y10, Y7
+	VBROADCASTSS 32(CX), Y10
 	VFMADD231PS  Y9, Y10, Y8
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), R8
+	ADDQ         SI, R8
 	DECQ         R10
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), R8
-	DECQ         R9
-	JNZ          segment
-	MOVQ         (SP), R8
-	MOVQ         48(AX), R9
-	VMOVUPS      Y0, (R8)
-	ADDQ         R9, R8
-	VMOVUPS      Y1, (R8)
-	ADDQ         R9, R8
-	VMOVUPS      Y2, (R8)
-	ADDQ         R9, R8
-	VMOVUPS      Y3, (R8)
-	ADDQ         R9, R8
-	VMOVUPS      Y4, (R8)
-	ADDQ         R9, R8
-	VMOVUPS      Y5, (R8)
-	ADDQ         R9, R8
-	VMOVUPS      Y6, (R8)
-	ADDQ         R9, R8
-	VMOVUPS      Y7, (R8)
-	ADDQ         R9, R8
-	VMOVUPS      Y8, (R8)
-	MOVQ         56(AX), R9
-	ADDQ         R9, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R8
+	DECQ    R9
+	JNZ     segment
+	MOVQ    (SP), R8
+	MOVQ    48(AX), R9
+	VMOVUPS Y0, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y2, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y3, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y4, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y5, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y6, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y7, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y8, (R8)
+	MOVQ    56(AX), R9
+	ADDQ    R9, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
 	VZEROUPPER
 	RET
 
-// func tile10x1w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile10x1row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile10x1w256(SB), NOSPLIT, $24-56
+TEXT ·tile10x1row256(SB), NOSPLIT, $24-56
 	MOVQ    s+32(FP), AX
 	MOVQ    tail+48(FP), CX
 	MOVQ    96(AX), DX
@@ -1603,6 +5338,465 @@ TEXT ·tile10x1w256(SB), NOSPLIT, $24-56
 	IMUL3Q  $0x03, DX, BX
 	IMUL3Q  $0x05, DX, SI
 	IMUL3Q  $0x07, DX, DI
+	MOVQ    32(AX), R8
+	IMUL3Q  $0x03, R8, R9
+
+rep:
+	MOVQ       8(SP), R10
+	TESTQ      R10, R10
+	JZ         zero
+	MOVQ       64(AX), R11
+	VMASKMOVPS (R10), Y0, Y1
+	ADDQ       R11, R10
+	VMASKMOVPS (R10), Y0, Y2
+	ADDQ       R11, R10
+	VMASKMOVPS (R10), Y0, Y3
+	ADDQ       R11, R10
+	VMASKMOVPS (R10), Y0, Y4
+	ADDQ       R11, R10
+	VMASKMOVPS (R10), Y0, Y5
+	ADDQ       R11, R10
+	VMASKMOVPS (R10), Y0, Y6
+	ADDQ       R11, R10
+	VMASKMOVPS (R10), Y0, Y7
+	ADDQ       R11, R10
+	VMASKMOVPS (R10), Y0, Y8
+	ADDQ       R11, R10
+	VMASKMOVPS (R10), Y0, Y9
+	ADDQ       R11, R10
+	VMASKMOVPS (R10), Y0, Y10
+	MOVQ       72(AX), R11
+	ADDQ       R11, 8(SP)
+	JMP        start
+
+zero:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+
+start:
+	LEAQ (CX)(DX*8), R10
+	ADDQ DX, R10
+	MOVQ b+8(FP), R11
+	MOVQ 80(AX), R12
+
+segment:
+	MOVQ 88(AX), R13
+	SUBQ $0x04, R13
+	JLT  rest
+
+round:
+	VMASKMOVPS   (R11), Y0, Y11
+	VBROADCASTSS (CX), Y12
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (CX)(DX*1), Y12
+	VFMADD231PS  Y11, Y12, Y2
+	VBROADCASTSS (CX)(DX*2), Y12
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (CX)(BX*1), Y12
+	VFMADD231PS  Y11, Y12, Y4
+	VBROADCASTSS (CX)(DX*4), Y12
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (CX)(SI*1), Y12
+	VFMADD231PS  Y11, Y12, Y6
+	VBROADCASTSS (CX)(BX*2), Y12
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (CX)(DI*1), Y12
+	VFMADD231PS  Y11, Y12, Y8
+	VBROADCASTSS (CX)(DX*8), Y12
+	VFMADD231PS  Y11, Y12, Y9
+	VBROADCASTSS (R10), Y12
+	VFMADD231PS  Y11, Y12, Y10
+	VMASKMOVPS   (R11)(R8*1), Y0, Y11
+	VBROADCASTSS 4(CX), Y12
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y12
+	VFMADD231PS  Y11, Y12, Y2
+	VBROADCASTSS 4(CX)(DX*2), Y12
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 4(CX)(BX*1), Y12
+	VFMADD231PS  Y11, Y12, Y4
+	VBROADCASTSS 4(CX)(DX*4), Y12
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 4(CX)(SI*1), Y12
+	VFMADD231PS  Y11, Y12, Y6
+	VBROADCASTSS 4(CX)(BX*2), Y12
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 4(CX)(DI*1), Y12
+	VFMADD231PS  Y11, Y12, Y8
+	VBROADCASTSS 4(CX)(DX*8), Y12
+	VFMADD231PS  Y11, Y12, Y9
+	VBROADCASTSS 4(R10), Y12
+	VFMADD231PS  Y11, Y12, Y10
+	VMASKMOVPS   (R11)(R8*2), Y0, Y11
+	VBROADCASTSS 8(CX), Y12
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 8(CX)(DX*1), Y12
+	VFMADD231PS  Y11, Y12, Y2
+	VBROADCASTSS 8(CX)(DX*2), Y12
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 8(CX)(BX*1), Y12
+	VFMADD231PS  Y11, Y12, Y4
+	VBROADCASTSS 8(CX)(DX*4), Y12
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 8(CX)(SI*1), Y12
+	VFMADD231PS  Y11, Y12, Y6
+	VBROADCASTSS 8(CX)(BX*2), Y12
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 8(CX)(DI*1), Y12
+	VFMADD231PS  Y11, Y12, Y8
+	VBROADCASTSS 8(CX)(DX*8), Y12
+	VFMADD231PS  Y11, Y12, Y9
+	VBROADCASTSS 8(R10), Y12
+	VFMADD231PS  Y11, Y12, Y10
+	VMASKMOVPS   (R11)(R9*1), Y0, Y11
+	VBROADCASTSS 12(CX), Y12
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 12(CX)(DX*1), Y12
+	VFMADD231PS  Y11, Y12, Y2
+	VBROADCASTSS 12(CX)(DX*2), Y12
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 12(CX)(BX*1), Y12
+	VFMADD231PS  Y11, Y12, Y4
+	VBROADCASTSS 12(CX)(DX*4), Y12
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 12(CX)(SI*1), Y12
+	VFMADD231PS  Y11, Y12, Y6
+	VBROADCASTSS 12(CX)(BX*2), Y12
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 12(CX)(DI*1), Y12
+	VFMADD231PS  Y11, Y12, Y8
+	VBROADCASTSS 12(CX)(DX*8), Y12
+	VFMADD231PS  Y11, Y12, Y9
+	VBROADCASTSS 12(R10), Y12
+	VFMADD231PS  Y11, Y12, Y10
+	ADDQ         $0x10, CX
+	ADDQ         $0x10, R10
+	LEAQ         (R11)(R8*4), R11
+	SUBQ         $0x04, R13
+	JGE          round
+
+rest:
+	ADDQ $0x04, R13
+	JZ   end
+
+single:
+	VMASKMOVPS   (R11), Y0, Y11
+	VBROADCASTSS (CX), Y12
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (CX)(DX*1), Y12
+	VFMADD231PS  Y11, Y12, Y2
+	VBROADCASTSS (CX)(DX*2), Y12
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (CX)(BX*1), Y12
+	VFMADD231PS  Y11, Y12, Y4
+	VBROADCASTSS (CX)(DX*4), Y12
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (CX)(SI*1), Y12
+	VFMADD231PS  Y11, Y12, Y6
+	VBROADCASTSS (CX)(BX*2), Y12
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (CX)(DI*1), Y12
+	VFMADD231PS  Y11, Y12, Y8
+	VBROADCASTSS (CX)(DX*8), Y12
+	VFMADD231PS  Y11, Y12, Y9
+	VBROADCASTSS (R10), Y12
+	VFMADD231PS  Y11, Y12, Y10
+	ADDQ         8(AX), CX
+	ADDQ         8(AX), R10
+	ADDQ         R8, R11
+	DECQ         R13
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       16(AX), R10
+	ADDQ       40(AX), R11
+	DECQ       R12
+	JNZ        segment
+	MOVQ       (SP), R10
+	MOVQ       48(AX), R11
+	VMASKMOVPS Y1, Y0, (R10)
+	ADDQ       R11, R10
+	VMASKMOVPS Y2, Y0, (R10)
+	ADDQ       R11, R10
+	VMASKMOVPS Y3, Y0, (R10)
+	ADDQ       R11, R10
+	VMASKMOVPS Y4, Y0, (R10)
+	ADDQ       R11, R10
+	VMASKMOVPS Y5, Y0, (R10)
+	ADDQ       R11, R10
+	VMASKMOVPS Y6, Y0, (R10)
+	ADDQ       R11, R10
+	VMASKMOVPS Y7, Y0, (R10)
+	ADDQ       R11, R10
+	VMASKMOVPS Y8, Y0, (R10)
+	ADDQ       R11, R10
+	VMASKMOVPS Y9, Y0, (R10)
+	ADDQ       R11, R10
+	VMASKMOVPS Y10, Y0, (R10)
+	MOVQ       56(AX), R11
+	ADDQ       R11, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
+	VZEROUPPER
+	RET
+
+// func tile10x1rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile10x1rowFull256(SB), NOSPLIT, $24-56
+	MOVQ   s+32(FP), AX
+	MOVQ   c+16(FP), CX
+	MOVQ   CX, (SP)
+	MOVQ   ini+24(FP), CX
+	MOVQ   CX, 8(SP)
+	MOVQ   reps+40(FP), CX
+	MOVQ   CX, 16(SP)
+	MOVQ   a+0(FP), CX
+	MOVQ   (AX), DX
+	IMUL3Q $0x03, DX, BX
+	IMUL3Q $0x05, DX, SI
+	IMUL3Q $0x07, DX, DI
+	MOVQ   32(AX), R8
+	IMUL3Q $0x03, R8, R9
+
+rep:
+	MOVQ    8(SP), R10
+	TESTQ   R10, R10
+	JZ      zero
+	MOVQ    64(AX), R11
+	VMOVUPS (R10), Y0
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y1
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y2
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y3
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y4
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y5
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y6
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y7
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y8
+	ADDQ    R11, R10
+	VMOVUPS (R10), Y9
+	MOVQ    72(AX), R11
+	ADDQ    R11, 8(SP)
+	JMP     start
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+
+start:
+	LEAQ (CX)(DX*8), R10
+	ADDQ DX, R10
+	MOVQ b+8(FP), R11
+	MOVQ 80(AX), R12
+
+segment:
+	MOVQ 88(AX), R13
+	SUBQ $0x04, R13
+	JLT  rest
+
+round:
+	VMOVUPS      (R11), Y10
+	VBROADCASTSS (CX), Y11
+	VFMADD231PS  Y10, Y11, Y0
+	VBROADCASTSS (CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y1
+	VBROADCASTSS (CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS (CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y3
+	VBROADCASTSS (CX)(DX*4), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS (CX)(SI*1), Y11
+	VFMADD231PS  Y10, Y11, Y5
+	VBROADCASTSS (CX)(BX*2), Y11
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS (CX)(DI*1), Y11
+	VFMADD231PS  Y10, Y11, Y7
+	VBROADCASTSS (CX)(DX*8), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS (R10), Y11
+	VFMADD231PS  Y10, Y11, Y9
+	VMOVUPS      (R11)(R8*1), Y10
+	VBROADCASTSS 4(CX), Y11
+	VFMADD231PS  Y10, Y11, Y0
+	VBROADCASTSS 4(CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y1
+	VBROADCASTSS 4(CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS 4(CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y3
+	VBROADCASTSS 4(CX)(DX*4), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 4(CX)(SI*1), Y11
+	VFMADD231PS  Y10, Y11, Y5
+	VBROADCASTSS 4(CX)(BX*2), Y11
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS 4(CX)(DI*1), Y11
+	VFMADD231PS  Y10, Y11, Y7
+	VBROADCASTSS 4(CX)(DX*8), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS 4(R10), Y11
+	VFMADD231PS  Y10, Y11, Y9
+	VMOVUPS      (R11)(R8*2), Y10
+	VBROADCASTSS 8(CX), Y11
+	VFMADD231PS  Y10, Y11, Y0
+	VBROADCASTSS 8(CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y1
+	VBROADCASTSS 8(CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS 8(CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y3
+	VBROADCASTSS 8(CX)(DX*4), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 8(CX)(SI*1), Y11
+	VFMADD231PS  Y10, Y11, Y5
+	VBROADCASTSS 8(CX)(BX*2), Y11
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS 8(CX)(DI*1), Y11
+	VFMADD231PS  Y10, Y11, Y7
+	VBROADCASTSS 8(CX)(DX*8), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS 8(R10), Y11
+	VFMADD231PS  Y10, Y11, Y9
+	VMOVUPS      (R11)(R9*1), Y10
+	VBROADCASTSS 12(CX), Y11
+	VFMADD231PS  Y10, Y11, Y0
+	VBROADCASTSS 12(CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y1
+	VBROADCASTSS 12(CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS 12(CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y3
+	VBROADCASTSS 12(CX)(DX*4), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 12(CX)(SI*1), Y11
+	VFMADD231PS  Y10, Y11, Y5
+	VBROADCASTSS 12(CX)(BX*2), Y11
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS 12(CX)(DI*1), Y11
+	VFMADD231PS  Y10, Y11, Y7
+	VBROADCASTSS 12(CX)(DX*8), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS 12(R10), Y11
+	VFMADD231PS  Y10, Y11, Y9
+	ADDQ         $0x10, CX
+	ADDQ         $0x10, R10
+	LEAQ         (R11)(R8*4), R11
+	SUBQ         $0x04, R13
+	JGE          round
+
+rest:
+	ADDQ $0x04, R13
+	JZ   end
+
+single:
+	VMOVUPS      (R11), Y10
+	VBROADCASTSS (CX), Y11
+	VFMADD231PS  Y10, Y11, Y0
+	VBROADCASTSS (CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y1
+	VBROADCASTSS (CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS (CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y3
+	VBROADCASTSS (CX)(DX*4), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS (CX)(SI*1), Y11
+	VFMADD231PS  Y10, Y11, Y5
+	VBROADCASTSS (CX)(BX*2), Y11
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS (CX)(DI*1), Y11
+	VFMADD231PS  Y10, Y11, Y7
+	VBROADCASTSS (CX)(DX*8), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS (R10), Y11
+	VFMADD231PS  Y10, Y11, Y9
+	ADDQ         8(AX), CX
+	ADDQ         8(AX), R10
+	ADDQ         R8, R11
+	DECQ         R13
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    16(AX), R10
+	ADDQ    40(AX), R11
+	DECQ    R12
+	JNZ     segment
+	MOVQ    (SP), R10
+	MOVQ    48(AX), R11
+	VMOVUPS Y0, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y1, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y2, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y3, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y4, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y5, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y6, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y7, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y8, (R10)
+	ADDQ    R11, R10
+	VMOVUPS Y9, (R10)
+	MOVQ    56(AX), R11
+	ADDQ    R11, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
+	VZEROUPPER
+	RET
+
+// func tile10x1depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile10x1depth256(SB), NOSPLIT, $24-56
+	MOVQ    s+32(FP), AX
+	MOVQ    tail+48(FP), CX
+	MOVQ    96(AX), DX
+	MOVQ    $0x00000008, BX
+	SUBQ    CX, BX
+	VMOVUPS (DX)(BX*4), Y0
+	MOVQ    c+16(FP), CX
+	MOVQ    CX, (SP)
+	MOVQ    ini+24(FP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    reps+40(FP), CX
+	MOVQ    CX, 16(SP)
+	MOVQ    a+0(FP), CX
+	MOVQ    8(AX), DX
+	IMUL3Q  $0x03, DX, BX
+	MOVQ    32(AX), SI
+	IMUL3Q  $0x03, SI, DI
 
 rep:
 	MOVQ       8(SP), R8
@@ -1645,78 +5839,172 @@ zero:
 	VXORPS Y10, Y10, Y10
 
 start:
-	LEAQ (CX)(DX*8), R8
-	ADDQ DX, R8
-	MOVQ b+8(FP), R9
-	MOVQ 80(AX), R10
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
 
 segment:
-	MOVQ 88(AX), R11
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
 
-depth:
-	VMASKMOVPS   (R9), Y0, Y11
+round:
+	VMASKMOVPS   (R8), Y0, Y11
 	VBROADCASTSS (CX), Y12
 	VFMADD231PS  Y11, Y12, Y1
-	VBROADCASTSS (CX)(DX*1), Y12
+	VBROADCASTSS 4(CX), Y12
 	VFMADD231PS  Y11, Y12, Y2
-	VBROADCASTSS (CX)(DX*2), Y12
+	VBROADCASTSS 8(CX), Y12
 	VFMADD231PS  Y11, Y12, Y3
-	VBROADCASTSS (CX)(BX*1), Y12
+	VBROADCASTSS 12(CX), Y12
 	VFMADD231PS  Y11, Y12, Y4
-	VBROADCASTSS (CX)(DX*4), Y12
+	VBROADCASTSS 16(CX), Y12
 	VFMADD231PS  Y11, Y12, Y5
-	VBROADCASTSS (CX)(SI*1), Y12
+	VBROADCASTSS 20(CX), Y12
 	VFMADD231PS  Y11, Y12, Y6
-	VBROADCASTSS (CX)(BX*2), Y12
+	VBROADCASTSS 24(CX), Y12
 	VFMADD231PS  Y11, Y12, Y7
-	VBROADCASTSS (CX)(DI*1), Y12
+	VBROADCASTSS 28(CX), Y12
 	VFMADD231PS  Y11, Y12, Y8
-	VBROADCASTSS (CX)(DX*8), Y12
+	VBROADCASTSS 32(CX), Y12
 	VFMADD231PS  Y11, Y12, Y9
-	VBROADCASTSS (R8), Y12
+	VBROADCASTSS 36(CX), Y12
+	VFMADD231PS  Y11, Y12, Y10
+	VMASKMOVPS   (R8)(SI*1), Y0, Y11
+	VBROADCASTSS (CX)(DX*1), Y12
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y12
+	VFMADD231PS  Y11, Y12, Y2
+	VBROADCASTSS 8(CX)(DX*1), Y12
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 12(CX)(DX*1), Y12
+	VFMADD231PS  Y11, Y12, Y4
+	VBROADCASTSS 16(CX)(DX*1), Y12
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 20(CX)(DX*1), Y12
+	VFMADD231PS  Y11, Y12, Y6
+	VBROADCASTSS 24(CX)(DX*1), Y12
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 28(CX)(DX*1), Y12
+	VFMADD231PS  Y11, Y12, Y8
+	VBROADCASTSS 32(CX)(DX*1), Y12
+	VFMADD231PS  Y11, Y12, Y9
+	VBROADCASTSS 36(CX)(DX*1), Y12
+	VFMADD231PS  Y11, Y12, Y10
+	VMASKMOVPS   (R8)(SI*2), Y0, Y11
+	VBROADCASTSS (CX)(DX*2), Y12
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 4(CX)(DX*2), Y12
+	VFMADD231PS  Y11, Y12, Y2
+	VBROADCASTSS 8(CX)(DX*2), Y12
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 12(CX)(DX*2), Y12
+	VFMADD231PS  Y11, Y12, Y4
+	VBROADCASTSS 16(CX)(DX*2), Y12
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 20(CX)(DX*2), Y12
+	VFMADD231PS  Y11, Y12, Y6
+	VBROADCASTSS 24(CX)(DX*2), Y12
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 28(CX)(DX*2), Y12
+	VFMADD231PS  Y11, Y12, Y8
+	VBROADCASTSS 32(CX)(DX*2), Y12
+	VFMADD231PS  Y11, Y12, Y9
+	VBROADCASTSS 36(CX)(DX*2), Y12
+	VFMADD231PS  Y11, Y12, Y10
+	VMASKMOVPS   (R8)(DI*1), Y0, Y11
+	VBROADCASTSS (CX)(BX*1), Y12
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 4(CX)(BX*1), Y12
+	VFMADD231PS  Y11, Y12, Y2
+	VBROADCASTSS 8(CX)(BX*1), Y12
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 12(CX)(BX*1), Y12
+	VFMADD231PS  Y11, Y12, Y4
+	VBROADCASTSS 16(CX)(BX*1), Y12
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 20(CX)(BX*1), Y12
+	VFMADD231PS  Y11, Y12, Y6
+	VBROADCASTSS 24(CX)(BX*1), Y12
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 28(CX)(BX*1), Y12
+	VFMADD231PS  Y11, Y12, Y8
+	VBROADCASTSS 32(CX)(BX*1), Y12
+	VFMADD231PS  Y11, Y12, Y9
+	VBROADCASTSS 36(CX)(BX*1), Y12
+	VFMADD231PS  Y11, Y12, Y10
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMASKMOVPS   (R8), Y0, Y11
+	VBROADCASTSS (CX), Y12
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 4(CX), Y12
+	VFMADD231PS  Y11, Y12, Y2
+	VBROADCASTSS 8(CX), Y12
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 12(CX), Y12
+	VFMADD231PS  Y11, Y12, Y4
+	VBROADCASTSS 16(CX), Y12
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 20(CX), Y12
+	VFMADD231PS  Y11, Y12, Y6
+	VBROADCASTSS 24(CX), Y12
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 28(CX), Y12
+	VFMADD231PS  Y11, Y12, Y8
+	VBROADCASTSS 32(CX), Y12
+	VFMADD231PS  Y11, Y12, Y9
+	VBROADCASTSS 36(CX), Y12
 	VFMADD231PS  Y11, Y12, Y10
 	ADDQ         8(AX), CX
-	ADDQ         8(AX), R8
-	ADDQ         32(AX), R9
-	DECQ         R11
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         16(AX), R8
-	ADDQ         40(AX), R9
+	ADDQ         SI, R8
 	DECQ         R10
-	JNZ          segment
-	MOVQ         (SP), R8
-	MOVQ         48(AX), R9
-	VMASKMOVPS   Y1, Y0, (R8)
-	ADDQ         R9, R8
-	VMASKMOVPS   Y2, Y0, (R8)
-	ADDQ         R9, R8
-	VMASKMOVPS   Y3, Y0, (R8)
-	ADDQ         R9, R8
-	VMASKMOVPS   Y4, Y0, (R8)
-	ADDQ         R9, R8
-	VMASKMOVPS   Y5, Y0, (R8)
-	ADDQ         R9, R8
-	VMASKMOVPS   Y6, Y0, (R8)
-	ADDQ         R9, R8
-	VMASKMOVPS   Y7, Y0, (R8)
-	ADDQ         R9, R8
-	VMASKMOVPS   Y8, Y0, (R8)
-	ADDQ         R9, R8
-	VMASKMOVPS   Y9, Y0, (R8)
-	ADDQ         R9, R8
-	VMASKMOVPS   Y10, Y0, (R8)
-	MOVQ         56(AX), R9
-	ADDQ         R9, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R8
+	DECQ       R9
+	JNZ        segment
+	MOVQ       (SP), R8
+	MOVQ       48(AX), R9
+	VMASKMOVPS Y1, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y2, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y3, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y4, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y5, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y6, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y7, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y8, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y9, Y0, (R8)
+	ADDQ       R9, R8
+	VMASKMOVPS Y10, Y0, (R8)
+	MOVQ       56(AX), R9
+	ADDQ       R9, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
 	VZEROUPPER
 	RET
 
-// func tile10x1full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile10x1depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile10x1full256(SB), NOSPLIT, $24-56
+TEXT ·tile10x1depthFull256(SB), NOSPLIT, $24-56
 	MOVQ   s+32(FP), AX
 	MOVQ   c+16(FP), CX
 	MOVQ   CX, (SP)
@@ -1725,10 +6013,10 @@ TEXT ·tile10x1full256(SB), NOSPLIT, $24-56
 	MOVQ   reps+40(FP), CX
 	MOVQ   CX, 16(SP)
 	MOVQ   a+0(FP), CX
-	MOVQ   (AX), DX
+	MOVQ   8(AX), DX
 	IMUL3Q $0x03, DX, BX
-	IMUL3Q $0x05, DX, SI
-	IMUL3Q $0x07, DX, DI
+	MOVQ   32(AX), SI
+	IMUL3Q $0x03, SI, DI
 
 rep:
 	MOVQ    8(SP), R8
@@ -1771,78 +6059,172 @@ zero:
 	VXORPS Y9, Y9, Y9
 
 start:
-	LEAQ (CX)(DX*8), R8
-	ADDQ DX, R8
-	MOVQ b+8(FP), R9
-	MOVQ 80(AX), R10
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
 
 segment:
-	MOVQ 88(AX), R11
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
 
-depth:
-	VMOVUPS      (R9), Y10
+round:
+	VMOVUPS      (R8), Y10
 	VBROADCASTSS (CX), Y11
 	VFMADD231PS  Y10, Y11, Y0
-	VBROADCASTSS (CX)(DX*1), Y11
+	VBROADCASTSS 4(CX), Y11
 	VFMADD231PS  Y10, Y11, Y1
-	VBROADCASTSS (CX)(DX*2), Y11
+	VBROADCASTSS 8(CX), Y11
 	VFMADD231PS  Y10, Y11, Y2
-	VBROADCASTSS (CX)(BX*1), Y11
+	VBROADCASTSS 12(CX), Y11
 	VFMADD231PS  Y10, Y11, Y3
-	VBROADCASTSS (CX)(DX*4), Y11
+	VBROADCASTSS 16(CX), Y11
 	VFMADD231PS  Y10, Y11, Y4
-	VBROADCASTSS (CX)(SI*1), Y11
+	VBROADCASTSS 20(CX), Y11
 	VFMADD231PS  Y10, Y11, Y5
-	VBROADCASTSS (CX)(BX*2), Y11
+	VBROADCASTSS 24(CX), Y11
 	VFMADD231PS  Y10, Y11, Y6
-	VBROADCASTSS (CX)(DI*1), Y11
+	VBROADCASTSS 28(CX), Y11
 	VFMADD231PS  Y10, Y11, Y7
-	VBROADCASTSS (CX)(DX*8), Y11
+	VBROADCASTSS 32(CX), Y11
 	VFMADD231PS  Y10, Y11, Y8
-	VBROADCASTSS (R8), Y11
+	VBROADCASTSS 36(CX), Y11
+	VFMADD231PS  Y10, Y11, Y9
+	VMOVUPS      (R8)(SI*1), Y10
+	VBROADCASTSS (CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y0
+	VBROADCASTSS 4(CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y1
+	VBROADCASTSS 8(CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS 12(CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y3
+	VBROADCASTSS 16(CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 20(CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y5
+	VBROADCASTSS 24(CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS 28(CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y7
+	VBROADCASTSS 32(CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS 36(CX)(DX*1), Y11
+	VFMADD231PS  Y10, Y11, Y9
+	VMOVUPS      (R8)(SI*2), Y10
+	VBROADCASTSS (CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y0
+	VBROADCASTSS 4(CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y1
+	VBROADCASTSS 8(CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS 12(CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y3
+	VBROADCASTSS 16(CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 20(CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y5
+	VBROADCASTSS 24(CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS 28(CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y7
+	VBROADCASTSS 32(CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS 36(CX)(DX*2), Y11
+	VFMADD231PS  Y10, Y11, Y9
+	VMOVUPS      (R8)(DI*1), Y10
+	VBROADCASTSS (CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y0
+	VBROADCASTSS 4(CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y1
+	VBROADCASTSS 8(CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS 12(CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y3
+	VBROADCASTSS 16(CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 20(CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y5
+	VBROADCASTSS 24(CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS 28(CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y7
+	VBROADCASTSS 32(CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS 36(CX)(BX*1), Y11
+	VFMADD231PS  Y10, Y11, Y9
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y10
+	VBROADCASTSS (CX), Y11
+	VFMADD231PS  Y10, Y11, Y0
+	VBROADCASTSS 4(CX), Y11
+	VFMADD231PS  Y10, Y11, Y1
+	VBROADCASTSS 8(CX), Y11
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS 12(CX), Y11
+	VFMADD231PS  Y10, Y11, Y3
+	VBROADCASTSS 16(CX), Y11
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 20(CX), Y11
+	VFMADD231PS  Y10, Y11, Y5
+	VBROADCASTSS 24(CX), Y11
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS 28(CX), Y11
+	VFMADD231PS  Y10, Y11, Y7
+	VBROADCASTSS 32(CX), Y11
+	VFMADD231PS  Y10, Y11, Y8
+	VBROADCASTSS 36(CX), Y11
 	VFMADD231PS  Y10, Y11, Y9
 	ADDQ         8(AX), CX
-	ADDQ         8(AX), R8
-	ADDQ         32(AX), R9
-	DECQ         R11
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         16(AX), R8
-	ADDQ         40(AX), R9
+	ADDQ         SI, R8
 	DECQ         R10
-	JNZ          segment
-	MOVQ         (SP), R8
-	MOVQ         48(AX), R9
-	VMOVUPS      Y0, (R8)
-	ADDQ         R9, R8
-	VMOVUPS      Y1, (R8)
-	ADDQ         R9, R8
-	VMOVUPS      Y2, (R8)
-	ADDQ         R9, R8
-	VMOVUPS      Y3, (R8)
-	ADDQ         R9, R8
-	VMOVUPS      Y4, (R8)
-	ADDQ         R9, R8
-	VMOVUPS      Y5, (R8)
-	ADDQ         R9, R8
-	VMOVUPS      Y6, (R8)
-	ADDQ         R9, R8
-	VMOVUPS      Y7, (R8)
-	ADDQ         R9, R8
-	VMOVUPS      Y8, (R8)
-	ADDQ         R9, R8
-	VMOVUPS      Y9, (R8)
-	MOVQ         56(AX), R9
-	ADDQ         R9, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R8
+	DECQ    R9
+	JNZ     segment
+	MOVQ    (SP), R8
+	MOVQ    48(AX), R9
+	VMOVUPS Y0, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y1, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y2, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y3, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y4, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y5, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y6, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y7, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y8, (R8)
+	ADDQ    R9, R8
+	VMOVUPS Y9, (R8)
+	MOVQ    56(AX), R9
+	ADDQ    R9, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
 	VZEROUPPER
 	RET
 
-// func tile1x2w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile1x2row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile1x2w256(SB), NOSPLIT, $24-56
+TEXT ·tile1x2row256(SB), NOSPLIT, $24-56
 	MOVQ    s+32(FP), AX
 	MOVQ    tail+48(FP), CX
 	MOVQ    96(AX), DX
@@ -1857,16 +6239,18 @@ TEXT ·tile1x2w256(SB), NOSPLIT, $24-56
 	MOVQ    CX, 16(SP)
 	MOVQ    a+0(FP), CX
 	MOVQ    (AX), DX
+	MOVQ    32(AX), DX
+	IMUL3Q  $0x03, DX, BX
 
 rep:
-	MOVQ       8(SP), DX
-	TESTQ      DX, DX
+	MOVQ       8(SP), SI
+	TESTQ      SI, SI
 	JZ         zero
-	MOVQ       64(AX), BX
-	VMOVUPS    (DX), Y1
-	VMASKMOVPS 32(DX), Y0, Y2
-	MOVQ       72(AX), BX
-	ADDQ       BX, 8(SP)
+	MOVQ       64(AX), DI
+	VMOVUPS    (SI), Y1
+	VMASKMOVPS 32(SI), Y0, Y2
+	MOVQ       72(AX), DI
+	ADDQ       DI, 8(SP)
 	JMP        start
 
 zero:
@@ -1874,60 +6258,96 @@ zero:
 	VXORPS Y2, Y2, Y2
 
 start:
-	MOVQ b+8(FP), DX
-	MOVQ 80(AX), BX
+	MOVQ b+8(FP), SI
+	MOVQ 80(AX), DI
 
 segment:
-	MOVQ 88(AX), SI
+	MOVQ 88(AX), R8
+	SUBQ $0x04, R8
+	JLT  rest
 
-depth:
-	VMOVUPS      (DX), Y3
-	VMASKMOVPS   32(DX), Y0, Y4
+round:
+	VMOVUPS      (SI), Y3
+	VMASKMOVPS   32(SI), Y0, Y4
+	VBROADCASTSS (CX), Y5
+	VFMADD231PS  Y3, Y5, Y1
+	VFMADD231PS  Y4, Y5, Y2
+	VMOVUPS      (SI)(DX*1), Y3
+	VMASKMOVPS   32(SI)(DX*1), Y0, Y4
+	VBROADCASTSS 4(CX), Y5
+	VFMADD231PS  Y3, Y5, Y1
+	VFMADD231PS  Y4, Y5, Y2
+	VMOVUPS      (SI)(DX*2), Y3
+	VMASKMOVPS   32(SI)(DX*2), Y0, Y4
+	VBROADCASTSS 8(CX), Y5
+	VFMADD231PS  Y3, Y5, Y1
+	VFMADD231PS  Y4, Y5, Y2
+	VMOVUPS      (SI)(BX*1), Y3
+	VMASKMOVPS   32(SI)(BX*1), Y0, Y4
+	VBROADCASTSS 12(CX), Y5
+	VFMADD231PS  Y3, Y5, Y1
+	VFMADD231PS  Y4, Y5, Y2
+	ADDQ         $0x10, CX
+	LEAQ         (SI)(DX*4), SI
+	SUBQ         $0x04, R8
+	JGE          round
+
+rest:
+	ADDQ $0x04, R8
+	JZ   end
+
+single:
+	VMOVUPS      (SI), Y3
+	VMASKMOVPS   32(SI), Y0, Y4
 	VBROADCASTSS (CX), Y5
 	VFMADD231PS  Y3, Y5, Y1
 	VFMADD231PS  Y4, Y5, Y2
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), DX
-	DECQ         SI
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), DX
-	DECQ         BX
-	JNZ          segment
-	MOVQ         (SP), DX
-	MOVQ         48(AX), BX
-	VMOVUPS      Y1, (DX)
-	VMASKMOVPS   Y2, Y0, 32(DX)
-	MOVQ         56(AX), BX
-	ADDQ         BX, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         DX, SI
+	DECQ         R8
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), SI
+	DECQ       DI
+	JNZ        segment
+	MOVQ       (SP), SI
+	MOVQ       48(AX), DI
+	VMOVUPS    Y1, (SI)
+	VMASKMOVPS Y2, Y0, 32(SI)
+	MOVQ       56(AX), DI
+	ADDQ       DI, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
 	VZEROUPPER
 	RET
 
-// func tile1x2full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile1x2rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile1x2full256(SB), NOSPLIT, $24-56
-	MOVQ s+32(FP), AX
-	MOVQ c+16(FP), CX
-	MOVQ CX, (SP)
-	MOVQ ini+24(FP), CX
-	MOVQ CX, 8(SP)
-	MOVQ reps+40(FP), CX
-	MOVQ CX, 16(SP)
-	MOVQ a+0(FP), CX
-	MOVQ (AX), DX
+TEXT ·tile1x2rowFull256(SB), NOSPLIT, $24-56
+	MOVQ   s+32(FP), AX
+	MOVQ   c+16(FP), CX
+	MOVQ   CX, (SP)
+	MOVQ   ini+24(FP), CX
+	MOVQ   CX, 8(SP)
+	MOVQ   reps+40(FP), CX
+	MOVQ   CX, 16(SP)
+	MOVQ   a+0(FP), CX
+	MOVQ   (AX), DX
+	MOVQ   32(AX), DX
+	IMUL3Q $0x03, DX, BX
 
 rep:
-	MOVQ    8(SP), DX
-	TESTQ   DX, DX
+	MOVQ    8(SP), SI
+	TESTQ   SI, SI
 	JZ      zero
-	MOVQ    64(AX), BX
-	VMOVUPS (DX), Y0
-	VMOVUPS 32(DX), Y1
-	MOVQ    72(AX), BX
-	ADDQ    BX, 8(SP)
+	MOVQ    64(AX), DI
+	VMOVUPS (SI), Y0
+	VMOVUPS 32(SI), Y1
+	MOVQ    72(AX), DI
+	ADDQ    DI, 8(SP)
 	JMP     start
 
 zero:
@@ -1935,41 +6355,276 @@ zero:
 	VXORPS Y1, Y1, Y1
 
 start:
-	MOVQ b+8(FP), DX
-	MOVQ 80(AX), BX
+	MOVQ b+8(FP), SI
+	MOVQ 80(AX), DI
 
 segment:
-	MOVQ 88(AX), SI
+	MOVQ 88(AX), R8
+	SUBQ $0x04, R8
+	JLT  rest
 
-depth:
-	VMOVUPS      (DX), Y2
-	VMOVUPS      32(DX), Y3
+round:
+	VMOVUPS      (SI), Y2
+	VMOVUPS      32(SI), Y3
+	VBROADCASTSS (CX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	VMOVUPS      (SI)(DX*1), Y2
+	VMOVUPS      32(SI)(DX*1), Y3
+	VBROADCASTSS 4(CX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	VMOVUPS      (SI)(DX*2), Y2
+	VMOVUPS      32(SI)(DX*2), Y3
+	VBROADCASTSS 8(CX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	VMOVUPS      (SI)(BX*1), Y2
+	VMOVUPS      32(SI)(BX*1), Y3
+	VBROADCASTSS 12(CX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         $0x10, CX
+	LEAQ         (SI)(DX*4), SI
+	SUBQ         $0x04, R8
+	JGE          round
+
+rest:
+	ADDQ $0x04, R8
+	JZ   end
+
+single:
+	VMOVUPS      (SI), Y2
+	VMOVUPS      32(SI), Y3
 	VBROADCASTSS (CX), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), DX
-	DECQ         SI
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), DX
-	DECQ         BX
-	JNZ          segment
-	MOVQ         (SP), DX
-	MOVQ         48(AX), BX
-	VMOVUPS      Y0, (DX)
-	VMOVUPS      Y1, 32(DX)
-	MOVQ         56(AX), BX
-	ADDQ         BX, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         DX, SI
+	DECQ         R8
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), SI
+	DECQ    DI
+	JNZ     segment
+	MOVQ    (SP), SI
+	MOVQ    48(AX), DI
+	VMOVUPS Y0, (SI)
+	VMOVUPS Y1, 32(SI)
+	MOVQ    56(AX), DI
+	ADDQ    DI, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
 	VZEROUPPER
 	RET
 
-// func tile2x2w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile1x2depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile2x2w256(SB), NOSPLIT, $24-56
+TEXT ·tile1x2depth256(SB), NOSPLIT, $24-56
+	MOVQ    s+32(FP), AX
+	MOVQ    tail+48(FP), CX
+	MOVQ    96(AX), DX
+	MOVQ    $0x00000008, BX
+	SUBQ    CX, BX
+	VMOVUPS (DX)(BX*4), Y0
+	MOVQ    c+16(FP), CX
+	MOVQ    CX, (SP)
+	MOVQ    ini+24(FP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    reps+40(FP), CX
+	MOVQ    CX, 16(SP)
+	MOVQ    a+0(FP), CX
+	MOVQ    8(AX), DX
+	IMUL3Q  $0x03, DX, BX
+	MOVQ    32(AX), SI
+	IMUL3Q  $0x03, SI, DI
+
+rep:
+	MOVQ       8(SP), R8
+	TESTQ      R8, R8
+	JZ         zero
+	MOVQ       64(AX), R9
+	VMOVUPS    (R8), Y1
+	VMASKMOVPS 32(R8), Y0, Y2
+	MOVQ       72(AX), R9
+	ADDQ       R9, 8(SP)
+	JMP        start
+
+zero:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMOVUPS      (R8), Y3
+	VMASKMOVPS   32(R8), Y0, Y4
+	VBROADCASTSS (CX), Y5
+	VFMADD231PS  Y3, Y5, Y1
+	VFMADD231PS  Y4, Y5, Y2
+	VMOVUPS      (R8)(SI*1), Y3
+	VMASKMOVPS   32(R8)(SI*1), Y0, Y4
+	VBROADCASTSS (CX)(DX*1), Y5
+	VFMADD231PS  Y3, Y5, Y1
+	VFMADD231PS  Y4, Y5, Y2
+	VMOVUPS      (R8)(SI*2), Y3
+	VMASKMOVPS   32(R8)(SI*2), Y0, Y4
+	VBROADCASTSS (CX)(DX*2), Y5
+	VFMADD231PS  Y3, Y5, Y1
+	VFMADD231PS  Y4, Y5, Y2
+	VMOVUPS      (R8)(DI*1), Y3
+	VMASKMOVPS   32(R8)(DI*1), Y0, Y4
+	VBROADCASTSS (CX)(BX*1), Y5
+	VFMADD231PS  Y3, Y5, Y1
+	VFMADD231PS  Y4, Y5, Y2
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y3
+	VMASKMOVPS   32(R8), Y0, Y4
+	VBROADCASTSS (CX), Y5
+	VFMADD231PS  Y3, Y5, Y1
+	VFMADD231PS  Y4, Y5, Y2
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R8
+	DECQ       R9
+	JNZ        segment
+	MOVQ       (SP), R8
+	MOVQ       48(AX), R9
+	VMOVUPS    Y1, (R8)
+	VMASKMOVPS Y2, Y0, 32(R8)
+	MOVQ       56(AX), R9
+	ADDQ       R9, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
+	VZEROUPPER
+	RET
+
+// func tile1x2depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile1x2depthFull256(SB), NOSPLIT, $24-56
+	MOVQ   s+32(FP), AX
+	MOVQ   c+16(FP), CX
+	MOVQ   CX, (SP)
+	MOVQ   ini+24(FP), CX
+	MOVQ   CX, 8(SP)
+	MOVQ   reps+40(FP), CX
+	MOVQ   CX, 16(SP)
+	MOVQ   a+0(FP), CX
+	MOVQ   8(AX), DX
+	IMUL3Q $0x03, DX, BX
+	MOVQ   32(AX), SI
+	IMUL3Q $0x03, SI, DI
+
+rep:
+	MOVQ    8(SP), R8
+	TESTQ   R8, R8
+	JZ      zero
+	MOVQ    64(AX), R9
+	VMOVUPS (R8), Y0
+	VMOVUPS 32(R8), Y1
+	MOVQ    72(AX), R9
+	ADDQ    R9, 8(SP)
+	JMP     start
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMOVUPS      (R8), Y2
+	VMOVUPS      32(R8), Y3
+	VBROADCASTSS (CX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	VMOVUPS      (R8)(SI*1), Y2
+	VMOVUPS      32(R8)(SI*1), Y3
+	VBROADCASTSS (CX)(DX*1), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	VMOVUPS      (R8)(SI*2), Y2
+	VMOVUPS      32(R8)(SI*2), Y3
+	VBROADCASTSS (CX)(DX*2), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	VMOVUPS      (R8)(DI*1), Y2
+	VMOVUPS      32(R8)(DI*1), Y3
+	VBROADCASTSS (CX)(BX*1), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y2
+	VMOVUPS      32(R8), Y3
+	VBROADCASTSS (CX), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R8
+	DECQ    R9
+	JNZ     segment
+	MOVQ    (SP), R8
+	MOVQ    48(AX), R9
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, 32(R8)
+	MOVQ    56(AX), R9
+	ADDQ    R9, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
+	VZEROUPPER
+	RET
+
+// func tile2x2row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile2x2row256(SB), NOSPLIT, $24-56
 	MOVQ    s+32(FP), AX
 	MOVQ    tail+48(FP), CX
 	MOVQ    96(AX), DX
@@ -1984,19 +6639,21 @@ TEXT ·tile2x2w256(SB), NOSPLIT, $24-56
 	MOVQ    CX, 16(SP)
 	MOVQ    a+0(FP), CX
 	MOVQ    (AX), DX
+	MOVQ    32(AX), BX
+	IMUL3Q  $0x03, BX, SI
 
 rep:
-	MOVQ       8(SP), BX
-	TESTQ      BX, BX
+	MOVQ       8(SP), DI
+	TESTQ      DI, DI
 	JZ         zero
-	MOVQ       64(AX), SI
-	VMOVUPS    (BX), Y1
-	VMASKMOVPS 32(BX), Y0, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y3
-	VMASKMOVPS 32(BX), Y0, Y4
-	MOVQ       72(AX), SI
-	ADDQ       SI, 8(SP)
+	MOVQ       64(AX), R8
+	VMOVUPS    (DI), Y1
+	VMASKMOVPS 32(DI), Y0, Y2
+	ADDQ       R8, DI
+	VMOVUPS    (DI), Y3
+	VMASKMOVPS 32(DI), Y0, Y4
+	MOVQ       72(AX), R8
+	ADDQ       R8, 8(SP)
 	JMP        start
 
 zero:
@@ -2006,15 +6663,59 @@ zero:
 	VXORPS Y4, Y4, Y4
 
 start:
-	MOVQ b+8(FP), BX
-	MOVQ 80(AX), SI
+	MOVQ b+8(FP), DI
+	MOVQ 80(AX), R8
 
 segment:
-	MOVQ 88(AX), DI
+	MOVQ 88(AX), R9
+	SUBQ $0x04, R9
+	JLT  rest
 
-depth:
-	VMOVUPS      (BX), Y5
-	VMASKMOVPS   32(BX), Y0, Y6
+round:
+	VMOVUPS      (DI), Y5
+	VMASKMOVPS   32(DI), Y0, Y6
+	VBROADCASTSS (CX), Y7
+	VFMADD231PS  Y5, Y7, Y1
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS (CX)(DX*1), Y7
+	VFMADD231PS  Y5, Y7, Y3
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVUPS      (DI)(BX*1), Y5
+	VMASKMOVPS   32(DI)(BX*1), Y0, Y6
+	VBROADCASTSS 4(CX), Y7
+	VFMADD231PS  Y5, Y7, Y1
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 4(CX)(DX*1), Y7
+	VFMADD231PS  Y5, Y7, Y3
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVUPS      (DI)(BX*2), Y5
+	VMASKMOVPS   32(DI)(BX*2), Y0, Y6
+	VBROADCASTSS 8(CX), Y7
+	VFMADD231PS  Y5, Y7, Y1
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 8(CX)(DX*1), Y7
+	VFMADD231PS  Y5, Y7, Y3
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVUPS      (DI)(SI*1), Y5
+	VMASKMOVPS   32(DI)(SI*1), Y0, Y6
+	VBROADCASTSS 12(CX), Y7
+	VFMADD231PS  Y5, Y7, Y1
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 12(CX)(DX*1), Y7
+	VFMADD231PS  Y5, Y7, Y3
+	VFMADD231PS  Y6, Y7, Y4
+	ADDQ         $0x10, CX
+	LEAQ         (DI)(BX*4), DI
+	SUBQ         $0x04, R9
+	JGE          round
+
+rest:
+	ADDQ $0x04, R9
+	JZ   end
+
+single:
+	VMOVUPS      (DI), Y5
+	VMASKMOVPS   32(DI), Y0, Y6
 	VBROADCASTSS (CX), Y7
 	VFMADD231PS  Y5, Y7, Y1
 	VFMADD231PS  Y6, Y7, Y2
@@ -2022,53 +6723,57 @@ depth:
 	VFMADD231PS  Y5, Y7, Y3
 	VFMADD231PS  Y6, Y7, Y4
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), BX
-	DECQ         DI
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), BX
-	DECQ         SI
-	JNZ          segment
-	MOVQ         (SP), BX
-	MOVQ         48(AX), SI
-	VMOVUPS      Y1, (BX)
-	VMASKMOVPS   Y2, Y0, 32(BX)
-	ADDQ         SI, BX
-	VMOVUPS      Y3, (BX)
-	VMASKMOVPS   Y4, Y0, 32(BX)
-	MOVQ         56(AX), SI
-	ADDQ         SI, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         BX, DI
+	DECQ         R9
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), DI
+	DECQ       R8
+	JNZ        segment
+	MOVQ       (SP), DI
+	MOVQ       48(AX), R8
+	VMOVUPS    Y1, (DI)
+	VMASKMOVPS Y2, Y0, 32(DI)
+	ADDQ       R8, DI
+	VMOVUPS    Y3, (DI)
+	VMASKMOVPS Y4, Y0, 32(DI)
+	MOVQ       56(AX), R8
+	ADDQ       R8, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
 	VZEROUPPER
 	RET
 
-// func tile2x2full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile2x2rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile2x2full256(SB), NOSPLIT, $24-56
-	MOVQ s+32(FP), AX
-	MOVQ c+16(FP), CX
-	MOVQ CX, (SP)
-	MOVQ ini+24(FP), CX
-	MOVQ CX, 8(SP)
-	MOVQ reps+40(FP), CX
-	MOVQ CX, 16(SP)
-	MOVQ a+0(FP), CX
-	MOVQ (AX), DX
+TEXT ·tile2x2rowFull256(SB), NOSPLIT, $24-56
+	MOVQ   s+32(FP), AX
+	MOVQ   c+16(FP), CX
+	MOVQ   CX, (SP)
+	MOVQ   ini+24(FP), CX
+	MOVQ   CX, 8(SP)
+	MOVQ   reps+40(FP), CX
+	MOVQ   CX, 16(SP)
+	MOVQ   a+0(FP), CX
+	MOVQ   (AX), DX
+	MOVQ   32(AX), BX
+	IMUL3Q $0x03, BX, SI
 
 rep:
-	MOVQ    8(SP), BX
-	TESTQ   BX, BX
+	MOVQ    8(SP), DI
+	TESTQ   DI, DI
 	JZ      zero
-	MOVQ    64(AX), SI
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	ADDQ    SI, BX
-	VMOVUPS (BX), Y2
-	VMOVUPS 32(BX), Y3
-	MOVQ    72(AX), SI
-	ADDQ    SI, 8(SP)
+	MOVQ    64(AX), R8
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Y2
+	VMOVUPS 32(DI), Y3
+	MOVQ    72(AX), R8
+	ADDQ    R8, 8(SP)
 	JMP     start
 
 zero:
@@ -2078,15 +6783,59 @@ zero:
 	VXORPS Y3, Y3, Y3
 
 start:
-	MOVQ b+8(FP), BX
-	MOVQ 80(AX), SI
+	MOVQ b+8(FP), DI
+	MOVQ 80(AX), R8
 
 segment:
-	MOVQ 88(AX), DI
+	MOVQ 88(AX), R9
+	SUBQ $0x04, R9
+	JLT  rest
 
-depth:
-	VMOVUPS      (BX), Y4
-	VMOVUPS      32(BX), Y5
+round:
+	VMOVUPS      (DI), Y4
+	VMOVUPS      32(DI), Y5
+	VBROADCASTSS (CX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS (CX)(DX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVUPS      (DI)(BX*1), Y4
+	VMOVUPS      32(DI)(BX*1), Y5
+	VBROADCASTSS 4(CX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVUPS      (DI)(BX*2), Y4
+	VMOVUPS      32(DI)(BX*2), Y5
+	VBROADCASTSS 8(CX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 8(CX)(DX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVUPS      (DI)(SI*1), Y4
+	VMOVUPS      32(DI)(SI*1), Y5
+	VBROADCASTSS 12(CX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 12(CX)(DX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         $0x10, CX
+	LEAQ         (DI)(BX*4), DI
+	SUBQ         $0x04, R9
+	JGE          round
+
+rest:
+	ADDQ $0x04, R9
+	JZ   end
+
+single:
+	VMOVUPS      (DI), Y4
+	VMOVUPS      32(DI), Y5
 	VBROADCASTSS (CX), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
@@ -2094,31 +6843,280 @@ depth:
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), BX
-	DECQ         DI
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), BX
-	DECQ         SI
-	JNZ          segment
-	MOVQ         (SP), BX
-	MOVQ         48(AX), SI
-	VMOVUPS      Y0, (BX)
-	VMOVUPS      Y1, 32(BX)
-	ADDQ         SI, BX
-	VMOVUPS      Y2, (BX)
-	VMOVUPS      Y3, 32(BX)
-	MOVQ         56(AX), SI
-	ADDQ         SI, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         BX, DI
+	DECQ         R9
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), DI
+	DECQ    R8
+	JNZ     segment
+	MOVQ    (SP), DI
+	MOVQ    48(AX), R8
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	ADDQ    R8, DI
+	VMOVUPS Y2, (DI)
+	VMOVUPS Y3, 32(DI)
+	MOVQ    56(AX), R8
+	ADDQ    R8, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
 	VZEROUPPER
 	RET
 
-// func tile3x2w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile2x2depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile3x2w256(SB), NOSPLIT, $24-56
+TEXT ·tile2x2depth256(SB), NOSPLIT, $24-56
+	MOVQ    s+32(FP), AX
+	MOVQ    tail+48(FP), CX
+	MOVQ    96(AX), DX
+	MOVQ    $0x00000008, BX
+	SUBQ    CX, BX
+	VMOVUPS (DX)(BX*4), Y0
+	MOVQ    c+16(FP), CX
+	MOVQ    CX, (SP)
+	MOVQ    ini+24(FP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    reps+40(FP), CX
+	MOVQ    CX, 16(SP)
+	MOVQ    a+0(FP), CX
+	MOVQ    8(AX), DX
+	IMUL3Q  $0x03, DX, BX
+	MOVQ    32(AX), SI
+	IMUL3Q  $0x03, SI, DI
+
+rep:
+	MOVQ       8(SP), R8
+	TESTQ      R8, R8
+	JZ         zero
+	MOVQ       64(AX), R9
+	VMOVUPS    (R8), Y1
+	VMASKMOVPS 32(R8), Y0, Y2
+	ADDQ       R9, R8
+	VMOVUPS    (R8), Y3
+	VMASKMOVPS 32(R8), Y0, Y4
+	MOVQ       72(AX), R9
+	ADDQ       R9, 8(SP)
+	JMP        start
+
+zero:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMOVUPS      (R8), Y5
+	VMASKMOVPS   32(R8), Y0, Y6
+	VBROADCASTSS (CX), Y7
+	VFMADD231PS  Y5, Y7, Y1
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 4(CX), Y7
+	VFMADD231PS  Y5, Y7, Y3
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVUPS      (R8)(SI*1), Y5
+	VMASKMOVPS   32(R8)(SI*1), Y0, Y6
+	VBROADCASTSS (CX)(DX*1), Y7
+	VFMADD231PS  Y5, Y7, Y1
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 4(CX)(DX*1), Y7
+	VFMADD231PS  Y5, Y7, Y3
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVUPS      (R8)(SI*2), Y5
+	VMASKMOVPS   32(R8)(SI*2), Y0, Y6
+	VBROADCASTSS (CX)(DX*2), Y7
+	VFMADD231PS  Y5, Y7, Y1
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 4(CX)(DX*2), Y7
+	VFMADD231PS  Y5, Y7, Y3
+	VFMADD231PS  Y6, Y7, Y4
+	VMOVUPS      (R8)(DI*1), Y5
+	VMASKMOVPS   32(R8)(DI*1), Y0, Y6
+	VBROADCASTSS (CX)(BX*1), Y7
+	VFMADD231PS  Y5, Y7, Y1
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 4(CX)(BX*1), Y7
+	VFMADD231PS  Y5, Y7, Y3
+	VFMADD231PS  Y6, Y7, Y4
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y5
+	VMASKMOVPS   32(R8), Y0, Y6
+	VBROADCASTSS (CX), Y7
+	VFMADD231PS  Y5, Y7, Y1
+	VFMADD231PS  Y6, Y7, Y2
+	VBROADCASTSS 4(CX), Y7
+	VFMADD231PS  Y5, Y7, Y3
+	VFMADD231PS  Y6, Y7, Y4
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R8
+	DECQ       R9
+	JNZ        segment
+	MOVQ       (SP), R8
+	MOVQ       48(AX), R9
+	VMOVUPS    Y1, (R8)
+	VMASKMOVPS Y2, Y0, 32(R8)
+	ADDQ       R9, R8
+	VMOVUPS    Y3, (R8)
+	VMASKMOVPS Y4, Y0, 32(R8)
+	MOVQ       56(AX), R9
+	ADDQ       R9, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
+	VZEROUPPER
+	RET
+
+// func tile2x2depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile2x2depthFull256(SB), NOSPLIT, $24-56
+	MOVQ   s+32(FP), AX
+	MOVQ   c+16(FP), CX
+	MOVQ   CX, (SP)
+	MOVQ   ini+24(FP), CX
+	MOVQ   CX, 8(SP)
+	MOVQ   reps+40(FP), CX
+	MOVQ   CX, 16(SP)
+	MOVQ   a+0(FP), CX
+	MOVQ   8(AX), DX
+	IMUL3Q $0x03, DX, BX
+	MOVQ   32(AX), SI
+	IMUL3Q $0x03, SI, DI
+
+rep:
+	MOVQ    8(SP), R8
+	TESTQ   R8, R8
+	JZ      zero
+	MOVQ    64(AX), R9
+	VMOVUPS (R8), Y0
+	VMOVUPS 32(R8), Y1
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y2
+	VMOVUPS 32(R8), Y3
+	MOVQ    72(AX), R9
+	ADDQ    R9, 8(SP)
+	JMP     start
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMOVUPS      (R8), Y4
+	VMOVUPS      32(R8), Y5
+	VBROADCASTSS (CX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(CX), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVUPS      (R8)(SI*1), Y4
+	VMOVUPS      32(R8)(SI*1), Y5
+	VBROADCASTSS (CX)(DX*1), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVUPS      (R8)(SI*2), Y4
+	VMOVUPS      32(R8)(SI*2), Y5
+	VBROADCASTSS (CX)(DX*2), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(CX)(DX*2), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVUPS      (R8)(DI*1), Y4
+	VMOVUPS      32(R8)(DI*1), Y5
+	VBROADCASTSS (CX)(BX*1), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(CX)(BX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y4
+	VMOVUPS      32(R8), Y5
+	VBROADCASTSS (CX), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 4(CX), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R8
+	DECQ    R9
+	JNZ     segment
+	MOVQ    (SP), R8
+	MOVQ    48(AX), R9
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y2, (R8)
+	VMOVUPS Y3, 32(R8)
+	MOVQ    56(AX), R9
+	ADDQ    R9, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
+	VZEROUPPER
+	RET
+
+// func tile3x2row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile3x2row256(SB), NOSPLIT, $24-56
 	MOVQ    s+32(FP), AX
 	MOVQ    tail+48(FP), CX
 	MOVQ    96(AX), DX
@@ -2133,22 +7131,24 @@ TEXT ·tile3x2w256(SB), NOSPLIT, $24-56
 	MOVQ    CX, 16(SP)
 	MOVQ    a+0(FP), CX
 	MOVQ    (AX), DX
+	MOVQ    32(AX), BX
+	IMUL3Q  $0x03, BX, SI
 
 rep:
-	MOVQ       8(SP), BX
-	TESTQ      BX, BX
+	MOVQ       8(SP), DI
+	TESTQ      DI, DI
 	JZ         zero
-	MOVQ       64(AX), SI
-	VMOVUPS    (BX), Y1
-	VMASKMOVPS 32(BX), Y0, Y2
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y3
-	VMASKMOVPS 32(BX), Y0, Y4
-	ADDQ       SI, BX
-	VMOVUPS    (BX), Y5
-	VMASKMOVPS 32(BX), Y0, Y6
-	MOVQ       72(AX), SI
-	ADDQ       SI, 8(SP)
+	MOVQ       64(AX), R8
+	VMOVUPS    (DI), Y1
+	VMASKMOVPS 32(DI), Y0, Y2
+	ADDQ       R8, DI
+	VMOVUPS    (DI), Y3
+	VMASKMOVPS 32(DI), Y0, Y4
+	ADDQ       R8, DI
+	VMOVUPS    (DI), Y5
+	VMASKMOVPS 32(DI), Y0, Y6
+	MOVQ       72(AX), R8
+	ADDQ       R8, 8(SP)
 	JMP        start
 
 zero:
@@ -2160,15 +7160,71 @@ zero:
 	VXORPS Y6, Y6, Y6
 
 start:
-	MOVQ b+8(FP), BX
-	MOVQ 80(AX), SI
+	MOVQ b+8(FP), DI
+	MOVQ 80(AX), R8
 
 segment:
-	MOVQ 88(AX), DI
+	MOVQ 88(AX), R9
+	SUBQ $0x04, R9
+	JLT  rest
 
-depth:
-	VMOVUPS      (BX), Y7
-	VMASKMOVPS   32(BX), Y0, Y8
+round:
+	VMOVUPS      (DI), Y7
+	VMASKMOVPS   32(DI), Y0, Y8
+	VBROADCASTSS (CX), Y9
+	VFMADD231PS  Y7, Y9, Y1
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS (CX)(DX*1), Y9
+	VFMADD231PS  Y7, Y9, Y3
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS (CX)(DX*2), Y9
+	VFMADD231PS  Y7, Y9, Y5
+	VFMADD231PS  Y8, Y9, Y6
+	VMOVUPS      (DI)(BX*1), Y7
+	VMASKMOVPS   32(DI)(BX*1), Y0, Y8
+	VBROADCASTSS 4(CX), Y9
+	VFMADD231PS  Y7, Y9, Y1
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 4(CX)(DX*1), Y9
+	VFMADD231PS  Y7, Y9, Y3
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 4(CX)(DX*2), Y9
+	VFMADD231PS  Y7, Y9, Y5
+	VFMADD231PS  Y8, Y9, Y6
+	VMOVUPS      (DI)(BX*2), Y7
+	VMASKMOVPS   32(DI)(BX*2), Y0, Y8
+	VBROADCASTSS 8(CX), Y9
+	VFMADD231PS  Y7, Y9, Y1
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 8(CX)(DX*1), Y9
+	VFMADD231PS  Y7, Y9, Y3
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 8(CX)(DX*2), Y9
+	VFMADD231PS  Y7, Y9, Y5
+	VFMADD231PS  Y8, Y9, Y6
+	VMOVUPS      (DI)(SI*1), Y7
+	VMASKMOVPS   32(DI)(SI*1), Y0, Y8
+	VBROADCASTSS 12(CX), Y9
+	VFMADD231PS  Y7, Y9, Y1
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 12(CX)(DX*1), Y9
+	VFMADD231PS  Y7, Y9, Y3
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 12(CX)(DX*2), Y9
+	VFMADD231PS  Y7, Y9, Y5
+	VFMADD231PS  Y8, Y9, Y6
+	ADDQ         $0x10, CX
+	LEAQ         (DI)(BX*4), DI
+	SUBQ         $0x04, R9
+	JGE          round
+
+rest:
+	ADDQ $0x04, R9
+	JZ   end
+
+single:
+	VMOVUPS      (DI), Y7
+	VMASKMOVPS   32(DI), Y0, Y8
 	VBROADCASTSS (CX), Y9
 	VFMADD231PS  Y7, Y9, Y1
 	VFMADD231PS  Y8, Y9, Y2
@@ -2179,59 +7235,63 @@ depth:
 	VFMADD231PS  Y7, Y9, Y5
 	VFMADD231PS  Y8, Y9, Y6
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), BX
-	DECQ         DI
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), BX
-	DECQ         SI
-	JNZ          segment
-	MOVQ         (SP), BX
-	MOVQ         48(AX), SI
-	VMOVUPS      Y1, (BX)
-	VMASKMOVPS   Y2, Y0, 32(BX)
-	ADDQ         SI, BX
-	VMOVUPS      Y3, (BX)
-	VMASKMOVPS   Y4, Y0, 32(BX)
-	ADDQ         SI, BX
-	VMOVUPS      Y5, (BX)
-	VMASKMOVPS   Y6, Y0, 32(BX)
-	MOVQ         56(AX), SI
-	ADDQ         SI, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         BX, DI
+	DECQ         R9
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), DI
+	DECQ       R8
+	JNZ        segment
+	MOVQ       (SP), DI
+	MOVQ       48(AX), R8
+	VMOVUPS    Y1, (DI)
+	VMASKMOVPS Y2, Y0, 32(DI)
+	ADDQ       R8, DI
+	VMOVUPS    Y3, (DI)
+	VMASKMOVPS Y4, Y0, 32(DI)
+	ADDQ       R8, DI
+	VMOVUPS    Y5, (DI)
+	VMASKMOVPS Y6, Y0, 32(DI)
+	MOVQ       56(AX), R8
+	ADDQ       R8, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
 	VZEROUPPER
 	RET
 
-// func tile3x2full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile3x2rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile3x2full256(SB), NOSPLIT, $24-56
-	MOVQ s+32(FP), AX
-	MOVQ c+16(FP), CX
-	MOVQ CX, (SP)
-	MOVQ ini+24(FP), CX
-	MOVQ CX, 8(SP)
-	MOVQ reps+40(FP), CX
-	MOVQ CX, 16(SP)
-	MOVQ a+0(FP), CX
-	MOVQ (AX), DX
+TEXT ·tile3x2rowFull256(SB), NOSPLIT, $24-56
+	MOVQ   s+32(FP), AX
+	MOVQ   c+16(FP), CX
+	MOVQ   CX, (SP)
+	MOVQ   ini+24(FP), CX
+	MOVQ   CX, 8(SP)
+	MOVQ   reps+40(FP), CX
+	MOVQ   CX, 16(SP)
+	MOVQ   a+0(FP), CX
+	MOVQ   (AX), DX
+	MOVQ   32(AX), BX
+	IMUL3Q $0x03, BX, SI
 
 rep:
-	MOVQ    8(SP), BX
-	TESTQ   BX, BX
+	MOVQ    8(SP), DI
+	TESTQ   DI, DI
 	JZ      zero
-	MOVQ    64(AX), SI
-	VMOVUPS (BX), Y0
-	VMOVUPS 32(BX), Y1
-	ADDQ    SI, BX
-	VMOVUPS (BX), Y2
-	VMOVUPS 32(BX), Y3
-	ADDQ    SI, BX
-	VMOVUPS (BX), Y4
-	VMOVUPS 32(BX), Y5
-	MOVQ    72(AX), SI
-	ADDQ    SI, 8(SP)
+	MOVQ    64(AX), R8
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	ADDQ    R8, DI
+	VMOVUPS (DI), Y2
+	VMOVUPS 32(DI), Y3
+	ADDQ    R8, DI
+	VMOVUPS (DI), Y4
+	VMOVUPS 32(DI), Y5
+	MOVQ    72(AX), R8
+	ADDQ    R8, 8(SP)
 	JMP     start
 
 zero:
@@ -2243,15 +7303,71 @@ zero:
 	VXORPS Y5, Y5, Y5
 
 start:
-	MOVQ b+8(FP), BX
-	MOVQ 80(AX), SI
+	MOVQ b+8(FP), DI
+	MOVQ 80(AX), R8
 
 segment:
-	MOVQ 88(AX), DI
+	MOVQ 88(AX), R9
+	SUBQ $0x04, R9
+	JLT  rest
 
-depth:
-	VMOVUPS      (BX), Y6
-	VMOVUPS      32(BX), Y7
+round:
+	VMOVUPS      (DI), Y6
+	VMOVUPS      32(DI), Y7
+	VBROADCASTSS (CX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS (CX)(DX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS (CX)(DX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	VMOVUPS      (DI)(BX*1), Y6
+	VMOVUPS      32(DI)(BX*1), Y7
+	VBROADCASTSS 4(CX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 4(CX)(DX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	VMOVUPS      (DI)(BX*2), Y6
+	VMOVUPS      32(DI)(BX*2), Y7
+	VBROADCASTSS 8(CX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 8(CX)(DX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 8(CX)(DX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	VMOVUPS      (DI)(SI*1), Y6
+	VMOVUPS      32(DI)(SI*1), Y7
+	VBROADCASTSS 12(CX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 12(CX)(DX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 12(CX)(DX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         $0x10, CX
+	LEAQ         (DI)(BX*4), DI
+	SUBQ         $0x04, R9
+	JGE          round
+
+rest:
+	ADDQ $0x04, R9
+	JZ   end
+
+single:
+	VMOVUPS      (DI), Y6
+	VMOVUPS      32(DI), Y7
 	VBROADCASTSS (CX), Y8
 	VFMADD231PS  Y6, Y8, Y0
 	VFMADD231PS  Y7, Y8, Y1
@@ -2262,34 +7378,329 @@ depth:
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), BX
-	DECQ         DI
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), BX
-	DECQ         SI
-	JNZ          segment
-	MOVQ         (SP), BX
-	MOVQ         48(AX), SI
-	VMOVUPS      Y0, (BX)
-	VMOVUPS      Y1, 32(BX)
-	ADDQ         SI, BX
-	VMOVUPS      Y2, (BX)
-	VMOVUPS      Y3, 32(BX)
-	ADDQ         SI, BX
-	VMOVUPS      Y4, (BX)
-	VMOVUPS      Y5, 32(BX)
-	MOVQ         56(AX), SI
-	ADDQ         SI, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         BX, DI
+	DECQ         R9
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), DI
+	DECQ    R8
+	JNZ     segment
+	MOVQ    (SP), DI
+	MOVQ    48(AX), R8
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	ADDQ    R8, DI
+	VMOVUPS Y2, (DI)
+	VMOVUPS Y3, 32(DI)
+	ADDQ    R8, DI
+	VMOVUPS Y4, (DI)
+	VMOVUPS Y5, 32(DI)
+	MOVQ    56(AX), R8
+	ADDQ    R8, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
 	VZEROUPPER
 	RET
 
-// func tile4x2w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile3x2depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile4x2w256(SB), NOSPLIT, $24-56
+TEXT ·tile3x2depth256(SB), NOSPLIT, $24-56
+	MOVQ    s+32(FP), AX
+	MOVQ    tail+48(FP), CX
+	MOVQ    96(AX), DX
+	MOVQ    $0x00000008, BX
+	SUBQ    CX, BX
+	VMOVUPS (DX)(BX*4), Y0
+	MOVQ    c+16(FP), CX
+	MOVQ    CX, (SP)
+	MOVQ    ini+24(FP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    reps+40(FP), CX
+	MOVQ    CX, 16(SP)
+	MOVQ    a+0(FP), CX
+	MOVQ    8(AX), DX
+	IMUL3Q  $0x03, DX, BX
+	MOVQ    32(AX), SI
+	IMUL3Q  $0x03, SI, DI
+
+rep:
+	MOVQ       8(SP), R8
+	TESTQ      R8, R8
+	JZ         zero
+	MOVQ       64(AX), R9
+	VMOVUPS    (R8), Y1
+	VMASKMOVPS 32(R8), Y0, Y2
+	ADDQ       R9, R8
+	VMOVUPS    (R8), Y3
+	VMASKMOVPS 32(R8), Y0, Y4
+	ADDQ       R9, R8
+	VMOVUPS    (R8), Y5
+	VMASKMOVPS 32(R8), Y0, Y6
+	MOVQ       72(AX), R9
+	ADDQ       R9, 8(SP)
+	JMP        start
+
+zero:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMOVUPS      (R8), Y7
+	VMASKMOVPS   32(R8), Y0, Y8
+	VBROADCASTSS (CX), Y9
+	VFMADD231PS  Y7, Y9, Y1
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 4(CX), Y9
+	VFMADD231PS  Y7, Y9, Y3
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 8(CX), Y9
+	VFMADD231PS  Y7, Y9, Y5
+	VFMADD231PS  Y8, Y9, Y6
+	VMOVUPS      (R8)(SI*1), Y7
+	VMASKMOVPS   32(R8)(SI*1), Y0, Y8
+	VBROADCASTSS (CX)(DX*1), Y9
+	VFMADD231PS  Y7, Y9, Y1
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 4(CX)(DX*1), Y9
+	VFMADD231PS  Y7, Y9, Y3
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 8(CX)(DX*1), Y9
+	VFMADD231PS  Y7, Y9, Y5
+	VFMADD231PS  Y8, Y9, Y6
+	VMOVUPS      (R8)(SI*2), Y7
+	VMASKMOVPS   32(R8)(SI*2), Y0, Y8
+	VBROADCASTSS (CX)(DX*2), Y9
+	VFMADD231PS  Y7, Y9, Y1
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 4(CX)(DX*2), Y9
+	VFMADD231PS  Y7, Y9, Y3
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 8(CX)(DX*2), Y9
+	VFMADD231PS  Y7, Y9, Y5
+	VFMADD231PS  Y8, Y9, Y6
+	VMOVUPS      (R8)(DI*1), Y7
+	VMASKMOVPS   32(R8)(DI*1), Y0, Y8
+	VBROADCASTSS (CX)(BX*1), Y9
+	VFMADD231PS  Y7, Y9, Y1
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 4(CX)(BX*1), Y9
+	VFMADD231PS  Y7, Y9, Y3
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 8(CX)(BX*1), Y9
+	VFMADD231PS  Y7, Y9, Y5
+	VFMADD231PS  Y8, Y9, Y6
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y7
+	VMASKMOVPS   32(R8), Y0, Y8
+	VBROADCASTSS (CX), Y9
+	VFMADD231PS  Y7, Y9, Y1
+	VFMADD231PS  Y8, Y9, Y2
+	VBROADCASTSS 4(CX), Y9
+	VFMADD231PS  Y7, Y9, Y3
+	VFMADD231PS  Y8, Y9, Y4
+	VBROADCASTSS 8(CX), Y9
+	VFMADD231PS  Y7, Y9, Y5
+	VFMADD231PS  Y8, Y9, Y6
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R8
+	DECQ       R9
+	JNZ        segment
+	MOVQ       (SP), R8
+	MOVQ       48(AX), R9
+	VMOVUPS    Y1, (R8)
+	VMASKMOVPS Y2, Y0, 32(R8)
+	ADDQ       R9, R8
+	VMOVUPS    Y3, (R8)
+	VMASKMOVPS Y4, Y0, 32(R8)
+	ADDQ       R9, R8
+	VMOVUPS    Y5, (R8)
+	VMASKMOVPS Y6, Y0, 32(R8)
+	MOVQ       56(AX), R9
+	ADDQ       R9, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
+	VZEROUPPER
+	RET
+
+// func tile3x2depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile3x2depthFull256(SB), NOSPLIT, $24-56
+	MOVQ   s+32(FP), AX
+	MOVQ   c+16(FP), CX
+	MOVQ   CX, (SP)
+	MOVQ   ini+24(FP), CX
+	MOVQ   CX, 8(SP)
+	MOVQ   reps+40(FP), CX
+	MOVQ   CX, 16(SP)
+	MOVQ   a+0(FP), CX
+	MOVQ   8(AX), DX
+	IMUL3Q $0x03, DX, BX
+	MOVQ   32(AX), SI
+	IMUL3Q $0x03, SI, DI
+
+rep:
+	MOVQ    8(SP), R8
+	TESTQ   R8, R8
+	JZ      zero
+	MOVQ    64(AX), R9
+	VMOVUPS (R8), Y0
+	VMOVUPS 32(R8), Y1
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y2
+	VMOVUPS 32(R8), Y3
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y4
+	VMOVUPS 32(R8), Y5
+	MOVQ    72(AX), R9
+	ADDQ    R9, 8(SP)
+	JMP     start
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMOVUPS      (R8), Y6
+	VMOVUPS      32(R8), Y7
+	VBROADCASTSS (CX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 4(CX), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 8(CX), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	VMOVUPS      (R8)(SI*1), Y6
+	VMOVUPS      32(R8)(SI*1), Y7
+	VBROADCASTSS (CX)(DX*1), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 8(CX)(DX*1), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	VMOVUPS      (R8)(SI*2), Y6
+	VMOVUPS      32(R8)(SI*2), Y7
+	VBROADCASTSS (CX)(DX*2), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 4(CX)(DX*2), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 8(CX)(DX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	VMOVUPS      (R8)(DI*1), Y6
+	VMOVUPS      32(R8)(DI*1), Y7
+	VBROADCASTSS (CX)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 4(CX)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 8(CX)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y6
+	VMOVUPS      32(R8), Y7
+	VBROADCASTSS (CX), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 4(CX), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 8(CX), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R8
+	DECQ    R9
+	JNZ     segment
+	MOVQ    (SP), R8
+	MOVQ    48(AX), R9
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y2, (R8)
+	VMOVUPS Y3, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y4, (R8)
+	VMOVUPS Y5, 32(R8)
+	MOVQ    56(AX), R9
+	ADDQ    R9, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
+	VZEROUPPER
+	RET
+
+// func tile4x2row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile4x2row256(SB), NOSPLIT, $24-56
 	MOVQ    s+32(FP), AX
 	MOVQ    tail+48(FP), CX
 	MOVQ    96(AX), DX
@@ -2305,25 +7716,27 @@ TEXT ·tile4x2w256(SB), NOSPLIT, $24-56
 	MOVQ    a+0(FP), CX
 	MOVQ    (AX), DX
 	IMUL3Q  $0x03, DX, BX
+	MOVQ    32(AX), SI
+	IMUL3Q  $0x03, SI, DI
 
 rep:
-	MOVQ       8(SP), SI
-	TESTQ      SI, SI
+	MOVQ       8(SP), R8
+	TESTQ      R8, R8
 	JZ         zero
-	MOVQ       64(AX), DI
-	VMOVUPS    (SI), Y1
-	VMASKMOVPS 32(SI), Y0, Y2
-	ADDQ       DI, SI
-	VMOVUPS    (SI), Y3
-	VMASKMOVPS 32(SI), Y0, Y4
-	ADDQ       DI, SI
-	VMOVUPS    (SI), Y5
-	VMASKMOVPS 32(SI), Y0, Y6
-	ADDQ       DI, SI
-	VMOVUPS    (SI), Y7
-	VMASKMOVPS 32(SI), Y0, Y8
-	MOVQ       72(AX), DI
-	ADDQ       DI, 8(SP)
+	MOVQ       64(AX), R9
+	VMOVUPS    (R8), Y1
+	VMASKMOVPS 32(R8), Y0, Y2
+	ADDQ       R9, R8
+	VMOVUPS    (R8), Y3
+	VMASKMOVPS 32(R8), Y0, Y4
+	ADDQ       R9, R8
+	VMOVUPS    (R8), Y5
+	VMASKMOVPS 32(R8), Y0, Y6
+	ADDQ       R9, R8
+	VMOVUPS    (R8), Y7
+	VMASKMOVPS 32(R8), Y0, Y8
+	MOVQ       72(AX), R9
+	ADDQ       R9, 8(SP)
 	JMP        start
 
 zero:
@@ -2337,15 +7750,83 @@ zero:
 	VXORPS Y8, Y8, Y8
 
 start:
-	MOVQ b+8(FP), SI
-	MOVQ 80(AX), DI
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
 
 segment:
-	MOVQ 88(AX), R8
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
 
-depth:
-	VMOVUPS      (SI), Y9
-	VMASKMOVPS   32(SI), Y0, Y10
+round:
+	VMOVUPS      (R8), Y9
+	VMASKMOVPS   32(R8), Y0, Y10
+	VBROADCASTSS (CX), Y11
+	VFMADD231PS  Y9, Y11, Y1
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS (CX)(DX*1), Y11
+	VFMADD231PS  Y9, Y11, Y3
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS (CX)(DX*2), Y11
+	VFMADD231PS  Y9, Y11, Y5
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS (CX)(BX*1), Y11
+	VFMADD231PS  Y9, Y11, Y7
+	VFMADD231PS  Y10, Y11, Y8
+	VMOVUPS      (R8)(SI*1), Y9
+	VMASKMOVPS   32(R8)(SI*1), Y0, Y10
+	VBROADCASTSS 4(CX), Y11
+	VFMADD231PS  Y9, Y11, Y1
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS 4(CX)(DX*1), Y11
+	VFMADD231PS  Y9, Y11, Y3
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 4(CX)(DX*2), Y11
+	VFMADD231PS  Y9, Y11, Y5
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS 4(CX)(BX*1), Y11
+	VFMADD231PS  Y9, Y11, Y7
+	VFMADD231PS  Y10, Y11, Y8
+	VMOVUPS      (R8)(SI*2), Y9
+	VMASKMOVPS   32(R8)(SI*2), Y0, Y10
+	VBROADCASTSS 8(CX), Y11
+	VFMADD231PS  Y9, Y11, Y1
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS 8(CX)(DX*1), Y11
+	VFMADD231PS  Y9, Y11, Y3
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 8(CX)(DX*2), Y11
+	VFMADD231PS  Y9, Y11, Y5
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS 8(CX)(BX*1), Y11
+	VFMADD231PS  Y9, Y11, Y7
+	VFMADD231PS  Y10, Y11, Y8
+	VMOVUPS      (R8)(DI*1), Y9
+	VMASKMOVPS   32(R8)(DI*1), Y0, Y10
+	VBROADCASTSS 12(CX), Y11
+	VFMADD231PS  Y9, Y11, Y1
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS 12(CX)(DX*1), Y11
+	VFMADD231PS  Y9, Y11, Y3
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 12(CX)(DX*2), Y11
+	VFMADD231PS  Y9, Y11, Y5
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS 12(CX)(BX*1), Y11
+	VFMADD231PS  Y9, Y11, Y7
+	VFMADD231PS  Y10, Y11, Y8
+	ADDQ         $0x10, CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y9
+	VMASKMOVPS   32(R8), Y0, Y10
 	VBROADCASTSS (CX), Y11
 	VFMADD231PS  Y9, Y11, Y1
 	VFMADD231PS  Y10, Y11, Y2
@@ -2359,37 +7840,39 @@ depth:
 	VFMADD231PS  Y9, Y11, Y7
 	VFMADD231PS  Y10, Y11, Y8
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), SI
-	DECQ         R8
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), SI
-	DECQ         DI
-	JNZ          segment
-	MOVQ         (SP), SI
-	MOVQ         48(AX), DI
-	VMOVUPS      Y1, (SI)
-	VMASKMOVPS   Y2, Y0, 32(SI)
-	ADDQ         DI, SI
-	VMOVUPS      Y3, (SI)
-	VMASKMOVPS   Y4, Y0, 32(SI)
-	ADDQ         DI, SI
-	VMOVUPS      Y5, (SI)
-	VMASKMOVPS   Y6, Y0, 32(SI)
-	ADDQ         DI, SI
-	VMOVUPS      Y7, (SI)
-	VMASKMOVPS   Y8, Y0, 32(SI)
-	MOVQ         56(AX), DI
-	ADDQ         DI, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R8
+	DECQ       R9
+	JNZ        segment
+	MOVQ       (SP), R8
+	MOVQ       48(AX), R9
+	VMOVUPS    Y1, (R8)
+	VMASKMOVPS Y2, Y0, 32(R8)
+	ADDQ       R9, R8
+	VMOVUPS    Y3, (R8)
+	VMASKMOVPS Y4, Y0, 32(R8)
+	ADDQ       R9, R8
+	VMOVUPS    Y5, (R8)
+	VMASKMOVPS Y6, Y0, 32(R8)
+	ADDQ       R9, R8
+	VMOVUPS    Y7, (R8)
+	VMASKMOVPS Y8, Y0, 32(R8)
+	MOVQ       56(AX), R9
+	ADDQ       R9, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
 	VZEROUPPER
 	RET
 
-// func tile4x2full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile4x2rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile4x2full256(SB), NOSPLIT, $24-56
+TEXT ·tile4x2rowFull256(SB), NOSPLIT, $24-56
 	MOVQ   s+32(FP), AX
 	MOVQ   c+16(FP), CX
 	MOVQ   CX, (SP)
@@ -2400,25 +7883,27 @@ TEXT ·tile4x2full256(SB), NOSPLIT, $24-56
 	MOVQ   a+0(FP), CX
 	MOVQ   (AX), DX
 	IMUL3Q $0x03, DX, BX
+	MOVQ   32(AX), SI
+	IMUL3Q $0x03, SI, DI
 
 rep:
-	MOVQ    8(SP), SI
-	TESTQ   SI, SI
+	MOVQ    8(SP), R8
+	TESTQ   R8, R8
 	JZ      zero
-	MOVQ    64(AX), DI
-	VMOVUPS (SI), Y0
-	VMOVUPS 32(SI), Y1
-	ADDQ    DI, SI
-	VMOVUPS (SI), Y2
-	VMOVUPS 32(SI), Y3
-	ADDQ    DI, SI
-	VMOVUPS (SI), Y4
-	VMOVUPS 32(SI), Y5
-	ADDQ    DI, SI
-	VMOVUPS (SI), Y6
-	VMOVUPS 32(SI), Y7
-	MOVQ    72(AX), DI
-	ADDQ    DI, 8(SP)
+	MOVQ    64(AX), R9
+	VMOVUPS (R8), Y0
+	VMOVUPS 32(R8), Y1
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y2
+	VMOVUPS 32(R8), Y3
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y4
+	VMOVUPS 32(R8), Y5
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y6
+	VMOVUPS 32(R8), Y7
+	MOVQ    72(AX), R9
+	ADDQ    R9, 8(SP)
 	JMP     start
 
 zero:
@@ -2432,15 +7917,83 @@ zero:
 	VXORPS Y7, Y7, Y7
 
 start:
-	MOVQ b+8(FP), SI
-	MOVQ 80(AX), DI
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
 
 segment:
-	MOVQ 88(AX), R8
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
 
-depth:
-	VMOVUPS      (SI), Y8
-	VMOVUPS      32(SI), Y9
+round:
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	VBROADCASTSS (CX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS (CX)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS (CX)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS (CX)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      (R8)(SI*1), Y8
+	VMOVUPS      32(R8)(SI*1), Y9
+	VBROADCASTSS 4(CX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 4(CX)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 4(CX)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      (R8)(SI*2), Y8
+	VMOVUPS      32(R8)(SI*2), Y9
+	VBROADCASTSS 8(CX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 8(CX)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 8(CX)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 8(CX)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      (R8)(DI*1), Y8
+	VMOVUPS      32(R8)(DI*1), Y9
+	VBROADCASTSS 12(CX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 12(CX)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 12(CX)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 12(CX)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $0x10, CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
 	VBROADCASTSS (CX), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
@@ -2454,37 +8007,378 @@ depth:
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), SI
-	DECQ         R8
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), SI
-	DECQ         DI
-	JNZ          segment
-	MOVQ         (SP), SI
-	MOVQ         48(AX), DI
-	VMOVUPS      Y0, (SI)
-	VMOVUPS      Y1, 32(SI)
-	ADDQ         DI, SI
-	VMOVUPS      Y2, (SI)
-	VMOVUPS      Y3, 32(SI)
-	ADDQ         DI, SI
-	VMOVUPS      Y4, (SI)
-	VMOVUPS      Y5, 32(SI)
-	ADDQ         DI, SI
-	VMOVUPS      Y6, (SI)
-	VMOVUPS      Y7, 32(SI)
-	MOVQ         56(AX), DI
-	ADDQ         DI, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R8
+	DECQ    R9
+	JNZ     segment
+	MOVQ    (SP), R8
+	MOVQ    48(AX), R9
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y2, (R8)
+	VMOVUPS Y3, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y4, (R8)
+	VMOVUPS Y5, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y6, (R8)
+	VMOVUPS Y7, 32(R8)
+	MOVQ    56(AX), R9
+	ADDQ    R9, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
 	VZEROUPPER
 	RET
 
-// func tile5x2w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile4x2depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile5x2w256(SB), NOSPLIT, $24-56
+TEXT ·tile4x2depth256(SB), NOSPLIT, $24-56
+	MOVQ    s+32(FP), AX
+	MOVQ    tail+48(FP), CX
+	MOVQ    96(AX), DX
+	MOVQ    $0x00000008, BX
+	SUBQ    CX, BX
+	VMOVUPS (DX)(BX*4), Y0
+	MOVQ    c+16(FP), CX
+	MOVQ    CX, (SP)
+	MOVQ    ini+24(FP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    reps+40(FP), CX
+	MOVQ    CX, 16(SP)
+	MOVQ    a+0(FP), CX
+	MOVQ    8(AX), DX
+	IMUL3Q  $0x03, DX, BX
+	MOVQ    32(AX), SI
+	IMUL3Q  $0x03, SI, DI
+
+rep:
+	MOVQ       8(SP), R8
+	TESTQ      R8, R8
+	JZ         zero
+	MOVQ       64(AX), R9
+	VMOVUPS    (R8), Y1
+	VMASKMOVPS 32(R8), Y0, Y2
+	ADDQ       R9, R8
+	VMOVUPS    (R8), Y3
+	VMASKMOVPS 32(R8), Y0, Y4
+	ADDQ       R9, R8
+	VMOVUPS    (R8), Y5
+	VMASKMOVPS 32(R8), Y0, Y6
+	ADDQ       R9, R8
+	VMOVUPS    (R8), Y7
+	VMASKMOVPS 32(R8), Y0, Y8
+	MOVQ       72(AX), R9
+	ADDQ       R9, 8(SP)
+	JMP        start
+
+zero:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMOVUPS      (R8), Y9
+	VMASKMOVPS   32(R8), Y0, Y10
+	VBROADCASTSS (CX), Y11
+	VFMADD231PS  Y9, Y11, Y1
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS 4(CX), Y11
+	VFMADD231PS  Y9, Y11, Y3
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 8(CX), Y11
+	VFMADD231PS  Y9, Y11, Y5
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS 12(CX), Y11
+	VFMADD231PS  Y9, Y11, Y7
+	VFMADD231PS  Y10, Y11, Y8
+	VMOVUPS      (R8)(SI*1), Y9
+	VMASKMOVPS   32(R8)(SI*1), Y0, Y10
+	VBROADCASTSS (CX)(DX*1), Y11
+	VFMADD231PS  Y9, Y11, Y1
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS 4(CX)(DX*1), Y11
+	VFMADD231PS  Y9, Y11, Y3
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 8(CX)(DX*1), Y11
+	VFMADD231PS  Y9, Y11, Y5
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS 12(CX)(DX*1), Y11
+	VFMADD231PS  Y9, Y11, Y7
+	VFMADD231PS  Y10, Y11, Y8
+	VMOVUPS      (R8)(SI*2), Y9
+	VMASKMOVPS   32(R8)(SI*2), Y0, Y10
+	VBROADCASTSS (CX)(DX*2), Y11
+	VFMADD231PS  Y9, Y11, Y1
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS 4(CX)(DX*2), Y11
+	VFMADD231PS  Y9, Y11, Y3
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 8(CX)(DX*2), Y11
+	VFMADD231PS  Y9, Y11, Y5
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS 12(CX)(DX*2), Y11
+	VFMADD231PS  Y9, Y11, Y7
+	VFMADD231PS  Y10, Y11, Y8
+	VMOVUPS      (R8)(DI*1), Y9
+	VMASKMOVPS   32(R8)(DI*1), Y0, Y10
+	VBROADCASTSS (CX)(BX*1), Y11
+	VFMADD231PS  Y9, Y11, Y1
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS 4(CX)(BX*1), Y11
+	VFMADD231PS  Y9, Y11, Y3
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 8(CX)(BX*1), Y11
+	VFMADD231PS  Y9, Y11, Y5
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS 12(CX)(BX*1), Y11
+	VFMADD231PS  Y9, Y11, Y7
+	VFMADD231PS  Y10, Y11, Y8
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y9
+	VMASKMOVPS   32(R8), Y0, Y10
+	VBROADCASTSS (CX), Y11
+	VFMADD231PS  Y9, Y11, Y1
+	VFMADD231PS  Y10, Y11, Y2
+	VBROADCASTSS 4(CX), Y11
+	VFMADD231PS  Y9, Y11, Y3
+	VFMADD231PS  Y10, Y11, Y4
+	VBROADCASTSS 8(CX), Y11
+	VFMADD231PS  Y9, Y11, Y5
+	VFMADD231PS  Y10, Y11, Y6
+	VBROADCASTSS 12(CX), Y11
+	VFMADD231PS  Y9, Y11, Y7
+	VFMADD231PS  Y10, Y11, Y8
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R8
+	DECQ       R9
+	JNZ        segment
+	MOVQ       (SP), R8
+	MOVQ       48(AX), R9
+	VMOVUPS    Y1, (R8)
+	VMASKMOVPS Y2, Y0, 32(R8)
+	ADDQ       R9, R8
+	VMOVUPS    Y3, (R8)
+	VMASKMOVPS Y4, Y0, 32(R8)
+	ADDQ       R9, R8
+	VMOVUPS    Y5, (R8)
+	VMASKMOVPS Y6, Y0, 32(R8)
+	ADDQ       R9, R8
+	VMOVUPS    Y7, (R8)
+	VMASKMOVPS Y8, Y0, 32(R8)
+	MOVQ       56(AX), R9
+	ADDQ       R9, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
+	VZEROUPPER
+	RET
+
+// func tile4x2depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile4x2depthFull256(SB), NOSPLIT, $24-56
+	MOVQ   s+32(FP), AX
+	MOVQ   c+16(FP), CX
+	MOVQ   CX, (SP)
+	MOVQ   ini+24(FP), CX
+	MOVQ   CX, 8(SP)
+	MOVQ   reps+40(FP), CX
+	MOVQ   CX, 16(SP)
+	MOVQ   a+0(FP), CX
+	MOVQ   8(AX), DX
+	IMUL3Q $0x03, DX, BX
+	MOVQ   32(AX), SI
+	IMUL3Q $0x03, SI, DI
+
+rep:
+	MOVQ    8(SP), R8
+	TESTQ   R8, R8
+	JZ      zero
+	MOVQ    64(AX), R9
+	VMOVUPS (R8), Y0
+	VMOVUPS 32(R8), Y1
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y2
+	VMOVUPS 32(R8), Y3
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y4
+	VMOVUPS 32(R8), Y5
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y6
+	VMOVUPS 32(R8), Y7
+	MOVQ    72(AX), R9
+	ADDQ    R9, 8(SP)
+	JMP     start
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	VBROADCASTSS (CX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(CX), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 8(CX), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 12(CX), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      (R8)(SI*1), Y8
+	VMOVUPS      32(R8)(SI*1), Y9
+	VBROADCASTSS (CX)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 8(CX)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 12(CX)(DX*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      (R8)(SI*2), Y8
+	VMOVUPS      32(R8)(SI*2), Y9
+	VBROADCASTSS (CX)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(CX)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 8(CX)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 12(CX)(DX*2), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      (R8)(DI*1), Y8
+	VMOVUPS      32(R8)(DI*1), Y9
+	VBROADCASTSS (CX)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(CX)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 8(CX)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 12(CX)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y8
+	VMOVUPS      32(R8), Y9
+	VBROADCASTSS (CX), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 4(CX), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 8(CX), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 12(CX), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R8
+	DECQ    R9
+	JNZ     segment
+	MOVQ    (SP), R8
+	MOVQ    48(AX), R9
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y2, (R8)
+	VMOVUPS Y3, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y4, (R8)
+	VMOVUPS Y5, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y6, (R8)
+	VMOVUPS Y7, 32(R8)
+	MOVQ    56(AX), R9
+	ADDQ    R9, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
+	VZEROUPPER
+	RET
+
+// func tile5x2row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile5x2row256(SB), NOSPLIT, $24-56
 	MOVQ    s+32(FP), AX
 	MOVQ    tail+48(FP), CX
 	MOVQ    96(AX), DX
@@ -2500,28 +8394,30 @@ TEXT ·tile5x2w256(SB), NOSPLIT, $24-56
 	MOVQ    a+0(FP), CX
 	MOVQ    (AX), DX
 	IMUL3Q  $0x03, DX, BX
+	MOVQ    32(AX), SI
+	IMUL3Q  $0x03, SI, DI
 
 rep:
-	MOVQ       8(SP), SI
-	TESTQ      SI, SI
+	MOVQ       8(SP), R8
+	TESTQ      R8, R8
 	JZ         zero
-	MOVQ       64(AX), DI
-	VMOVUPS    (SI), Y1
-	VMASKMOVPS 32(SI), Y0, Y2
-	ADDQ       DI, SI
-	VMOVUPS    (SI), Y3
-	VMASKMOVPS 32(SI), Y0, Y4
-	ADDQ       DI, SI
-	VMOVUPS    (SI), Y5
-	VMASKMOVPS 32(SI), Y0, Y6
-	ADDQ       DI, SI
-	VMOVUPS    (SI), Y7
-	VMASKMOVPS 32(SI), Y0, Y8
-	ADDQ       DI, SI
-	VMOVUPS    (SI), Y9
-	VMASKMOVPS 32(SI), Y0, Y10
-	MOVQ       72(AX), DI
-	ADDQ       DI, 8(SP)
+	MOVQ       64(AX), R9
+	VMOVUPS    (R8), Y1
+	VMASKMOVPS 32(R8), Y0, Y2
+	ADDQ       R9, R8
+	VMOVUPS    (R8), Y3
+	VMASKMOVPS 32(R8), Y0, Y4
+	ADDQ       R9, R8
+	VMOVUPS    (R8), Y5
+	VMASKMOVPS 32(R8), Y0, Y6
+	ADDQ       R9, R8
+	VMOVUPS    (R8), Y7
+	VMASKMOVPS 32(R8), Y0, Y8
+	ADDQ       R9, R8
+	VMOVUPS    (R8), Y9
+	VMASKMOVPS 32(R8), Y0, Y10
+	MOVQ       72(AX), R9
+	ADDQ       R9, 8(SP)
 	JMP        start
 
 zero:
@@ -2537,15 +8433,95 @@ zero:
 	VXORPS Y10, Y10, Y10
 
 start:
-	MOVQ b+8(FP), SI
-	MOVQ 80(AX), DI
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
 
 segment:
-	MOVQ 88(AX), R8
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
 
-depth:
-	VMOVUPS      (SI), Y11
-	VMASKMOVPS   32(SI), Y0, Y12
+round:
+	VMOVUPS      (R8), Y11
+	VMASKMOVPS   32(R8), Y0, Y12
+	VBROADCASTSS (CX), Y13
+	VFMADD231PS  Y11, Y13, Y1
+	VFMADD231PS  Y12, Y13, Y2
+	VBROADCASTSS (CX)(DX*1), Y13
+	VFMADD231PS  Y11, Y13, Y3
+	VFMADD231PS  Y12, Y13, Y4
+	VBROADCASTSS (CX)(DX*2), Y13
+	VFMADD231PS  Y11, Y13, Y5
+	VFMADD231PS  Y12, Y13, Y6
+	VBROADCASTSS (CX)(BX*1), Y13
+	VFMADD231PS  Y11, Y13, Y7
+	VFMADD231PS  Y12, Y13, Y8
+	VBROADCASTSS (CX)(DX*4), Y13
+	VFMADD231PS  Y11, Y13, Y9
+	VFMADD231PS  Y12, Y13, Y10
+	VMOVUPS      (R8)(SI*1), Y11
+	VMASKMOVPS   32(R8)(SI*1), Y0, Y12
+	VBROADCASTSS 4(CX), Y13
+	VFMADD231PS  Y11, Y13, Y1
+	VFMADD231PS  Y12, Y13, Y2
+	VBROADCASTSS 4(CX)(DX*1), Y13
+	VFMADD231PS  Y11, Y13, Y3
+	VFMADD231PS  Y12, Y13, Y4
+	VBROADCASTSS 4(CX)(DX*2), Y13
+	VFMADD231PS  Y11, Y13, Y5
+	VFMADD231PS  Y12, Y13, Y6
+	VBROADCASTSS 4(CX)(BX*1), Y13
+	VFMADD231PS  Y11, Y13, Y7
+	VFMADD231PS  Y12, Y13, Y8
+	VBROADCASTSS 4(CX)(DX*4), Y13
+	VFMADD231PS  Y11, Y13, Y9
+	VFMADD231PS  Y12, Y13, Y10
+	VMOVUPS      (R8)(SI*2), Y11
+	VMASKMOVPS   32(R8)(SI*2), Y0, Y12
+	VBROADCASTSS 8(CX), Y13
+	VFMADD231PS  Y11, Y13, Y1
+	VFMADD231PS  Y12, Y13, Y2
+	VBROADCASTSS 8(CX)(DX*1), Y13
+	VFMADD231PS  Y11, Y13, Y3
+	VFMADD231PS  Y12, Y13, Y4
+	VBROADCASTSS 8(CX)(DX*2), Y13
+	VFMADD231PS  Y11, Y13, Y5
+	VFMADD231PS  Y12, Y13, Y6
+	VBROADCASTSS 8(CX)(BX*1), Y13
+	VFMADD231PS  Y11, Y13, Y7
+	VFMADD231PS  Y12, Y13, Y8
+	VBROADCASTSS 8(CX)(DX*4), Y13
+	VFMADD231PS  Y11, Y13, Y9
+	VFMADD231PS  Y12, Y13, Y10
+	VMOVUPS      (R8)(DI*1), Y11
+	VMASKMOVPS   32(R8)(DI*1), Y0, Y12
+	VBROADCASTSS 12(CX), Y13
+	VFMADD231PS  Y11, Y13, Y1
+	VFMADD231PS  Y12, Y13, Y2
+	VBROADCASTSS 12(CX)(DX*1), Y13
+	VFMADD231PS  Y11, Y13, Y3
+	VFMADD231PS  Y12, Y13, Y4
+	VBROADCASTSS 12(CX)(DX*2), Y13
+	VFMADD231PS  Y11, Y13, Y5
+	VFMADD231PS  Y12, Y13, Y6
+	VBROADCASTSS 12(CX)(BX*1), Y13
+	VFMADD231PS  Y11, Y13, Y7
+	VFMADD231PS  Y12, Y13, Y8
+	VBROADCASTSS 12(CX)(DX*4), Y13
+	VFMADD231PS  Y11, Y13, Y9
+	VFMADD231PS  Y12, Y13, Y10
+	ADDQ         $0x10, CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y11
+	VMASKMOVPS   32(R8), Y0, Y12
 	VBROADCASTSS (CX), Y13
 	VFMADD231PS  Y11, Y13, Y1
 	VFMADD231PS  Y12, Y13, Y2
@@ -2562,40 +8538,42 @@ depth:
 	VFMADD231PS  Y11, Y13, Y9
 	VFMADD231PS  Y12, Y13, Y10
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), SI
-	DECQ         R8
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), SI
-	DECQ         DI
-	JNZ          segment
-	MOVQ         (SP), SI
-	MOVQ         48(AX), DI
-	VMOVUPS      Y1, (SI)
-	VMASKMOVPS   Y2, Y0, 32(SI)
-	ADDQ         DI, SI
-	VMOVUPS      Y3, (SI)
-	VMASKMOVPS   Y4, Y0, 32(SI)
-	ADDQ         DI, SI
-	VMOVUPS      Y5, (SI)
-	VMASKMOVPS   Y6, Y0, 32(SI)
-	ADDQ         DI, SI
-	VMOVUPS      Y7, (SI)
-	VMASKMOVPS   Y8, Y0, 32(SI)
-	ADDQ         DI, SI
-	VMOVUPS      Y9, (SI)
-	VMASKMOVPS   Y10, Y0, 32(SI)
-	MOVQ         56(AX), DI
-	ADDQ         DI, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R8
+	DECQ       R9
+	JNZ        segment
+	MOVQ       (SP), R8
+	MOVQ       48(AX), R9
+	VMOVUPS    Y1, (R8)
+	VMASKMOVPS Y2, Y0, 32(R8)
+	ADDQ       R9, R8
+	VMOVUPS    Y3, (R8)
+	VMASKMOVPS Y4, Y0, 32(R8)
+	ADDQ       R9, R8
+	VMOVUPS    Y5, (R8)
+	VMASKMOVPS Y6, Y0, 32(R8)
+	ADDQ       R9, R8
+	VMOVUPS    Y7, (R8)
+	VMASKMOVPS Y8, Y0, 32(R8)
+	ADDQ       R9, R8
+	VMOVUPS    Y9, (R8)
+	VMASKMOVPS Y10, Y0, 32(R8)
+	MOVQ       56(AX), R9
+	ADDQ       R9, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
 	VZEROUPPER
 	RET
 
-// func tile5x2full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile5x2rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile5x2full256(SB), NOSPLIT, $24-56
+TEXT ·tile5x2rowFull256(SB), NOSPLIT, $24-56
 	MOVQ   s+32(FP), AX
 	MOVQ   c+16(FP), CX
 	MOVQ   CX, (SP)
@@ -2606,28 +8584,30 @@ TEXT ·tile5x2full256(SB), NOSPLIT, $24-56
 	MOVQ   a+0(FP), CX
 	MOVQ   (AX), DX
 	IMUL3Q $0x03, DX, BX
+	MOVQ   32(AX), SI
+	IMUL3Q $0x03, SI, DI
 
 rep:
-	MOVQ    8(SP), SI
-	TESTQ   SI, SI
+	MOVQ    8(SP), R8
+	TESTQ   R8, R8
 	JZ      zero
-	MOVQ    64(AX), DI
-	VMOVUPS (SI), Y0
-	VMOVUPS 32(SI), Y1
-	ADDQ    DI, SI
-	VMOVUPS (SI), Y2
-	VMOVUPS 32(SI), Y3
-	ADDQ    DI, SI
-	VMOVUPS (SI), Y4
-	VMOVUPS 32(SI), Y5
-	ADDQ    DI, SI
-	VMOVUPS (SI), Y6
-	VMOVUPS 32(SI), Y7
-	ADDQ    DI, SI
-	VMOVUPS (SI), Y8
-	VMOVUPS 32(SI), Y9
-	MOVQ    72(AX), DI
-	ADDQ    DI, 8(SP)
+	MOVQ    64(AX), R9
+	VMOVUPS (R8), Y0
+	VMOVUPS 32(R8), Y1
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y2
+	VMOVUPS 32(R8), Y3
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y4
+	VMOVUPS 32(R8), Y5
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y6
+	VMOVUPS 32(R8), Y7
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y8
+	VMOVUPS 32(R8), Y9
+	MOVQ    72(AX), R9
+	ADDQ    R9, 8(SP)
 	JMP     start
 
 zero:
@@ -2643,15 +8623,95 @@ zero:
 	VXORPS Y9, Y9, Y9
 
 start:
-	MOVQ b+8(FP), SI
-	MOVQ 80(AX), DI
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
 
 segment:
-	MOVQ 88(AX), R8
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
 
-depth:
-	VMOVUPS      (SI), Y10
-	VMOVUPS      32(SI), Y11
+round:
+	VMOVUPS      (R8), Y10
+	VMOVUPS      32(R8), Y11
+	VBROADCASTSS (CX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS (CX)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS (CX)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS (CX)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS (CX)(DX*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      (R8)(SI*1), Y10
+	VMOVUPS      32(R8)(SI*1), Y11
+	VBROADCASTSS 4(CX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 4(CX)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 4(CX)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 4(CX)(DX*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      (R8)(SI*2), Y10
+	VMOVUPS      32(R8)(SI*2), Y11
+	VBROADCASTSS 8(CX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 8(CX)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 8(CX)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 8(CX)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 8(CX)(DX*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      (R8)(DI*1), Y10
+	VMOVUPS      32(R8)(DI*1), Y11
+	VBROADCASTSS 12(CX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 12(CX)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 12(CX)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 12(CX)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 12(CX)(DX*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         $0x10, CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y10
+	VMOVUPS      32(R8), Y11
 	VBROADCASTSS (CX), Y12
 	VFMADD231PS  Y10, Y12, Y0
 	VFMADD231PS  Y11, Y12, Y1
@@ -2668,40 +8728,427 @@ depth:
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), SI
-	DECQ         R8
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), SI
-	DECQ         DI
-	JNZ          segment
-	MOVQ         (SP), SI
-	MOVQ         48(AX), DI
-	VMOVUPS      Y0, (SI)
-	VMOVUPS      Y1, 32(SI)
-	ADDQ         DI, SI
-	VMOVUPS      Y2, (SI)
-	VMOVUPS      Y3, 32(SI)
-	ADDQ         DI, SI
-	VMOVUPS      Y4, (SI)
-	VMOVUPS      Y5, 32(SI)
-	ADDQ         DI, SI
-	VMOVUPS      Y6, (SI)
-	VMOVUPS      Y7, 32(SI)
-	ADDQ         DI, SI
-	VMOVUPS      Y8, (SI)
-	VMOVUPS      Y9, 32(SI)
-	MOVQ         56(AX), DI
-	ADDQ         DI, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R8
+	DECQ    R9
+	JNZ     segment
+	MOVQ    (SP), R8
+	MOVQ    48(AX), R9
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y2, (R8)
+	VMOVUPS Y3, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y4, (R8)
+	VMOVUPS Y5, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y6, (R8)
+	VMOVUPS Y7, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y8, (R8)
+	VMOVUPS Y9, 32(R8)
+	MOVQ    56(AX), R9
+	ADDQ    R9, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
 	VZEROUPPER
 	RET
 
-// func tile6x2w256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile5x2depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile6x2w256(SB), NOSPLIT, $24-56
+TEXT ·tile5x2depth256(SB), NOSPLIT, $24-56
+	MOVQ    s+32(FP), AX
+	MOVQ    tail+48(FP), CX
+	MOVQ    96(AX), DX
+	MOVQ    $0x00000008, BX
+	SUBQ    CX, BX
+	VMOVUPS (DX)(BX*4), Y0
+	MOVQ    c+16(FP), CX
+	MOVQ    CX, (SP)
+	MOVQ    ini+24(FP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    reps+40(FP), CX
+	MOVQ    CX, 16(SP)
+	MOVQ    a+0(FP), CX
+	MOVQ    8(AX), DX
+	IMUL3Q  $0x03, DX, BX
+	MOVQ    32(AX), SI
+	IMUL3Q  $0x03, SI, DI
+
+rep:
+	MOVQ       8(SP), R8
+	TESTQ      R8, R8
+	JZ         zero
+	MOVQ       64(AX), R9
+	VMOVUPS    (R8), Y1
+	VMASKMOVPS 32(R8), Y0, Y2
+	ADDQ       R9, R8
+	VMOVUPS    (R8), Y3
+	VMASKMOVPS 32(R8), Y0, Y4
+	ADDQ       R9, R8
+	VMOVUPS    (R8), Y5
+	VMASKMOVPS 32(R8), Y0, Y6
+	ADDQ       R9, R8
+	VMOVUPS    (R8), Y7
+	VMASKMOVPS 32(R8), Y0, Y8
+	ADDQ       R9, R8
+	VMOVUPS    (R8), Y9
+	VMASKMOVPS 32(R8), Y0, Y10
+	MOVQ       72(AX), R9
+	ADDQ       R9, 8(SP)
+	JMP        start
+
+zero:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMOVUPS      (R8), Y11
+	VMASKMOVPS   32(R8), Y0, Y12
+	VBROADCASTSS (CX), Y13
+	VFMADD231PS  Y11, Y13, Y1
+	VFMADD231PS  Y12, Y13, Y2
+	VBROADCASTSS 4(CX), Y13
+	VFMADD231PS  Y11, Y13, Y3
+	VFMADD231PS  Y12, Y13, Y4
+	VBROADCASTSS 8(CX), Y13
+	VFMADD231PS  Y11, Y13, Y5
+	VFMADD231PS  Y12, Y13, Y6
+	VBROADCASTSS 12(CX), Y13
+	VFMADD231PS  Y11, Y13, Y7
+	VFMADD231PS  Y12, Y13, Y8
+	VBROADCASTSS 16(CX), Y13
+	VFMADD231PS  Y11, Y13, Y9
+	VFMADD231PS  Y12, Y13, Y10
+	VMOVUPS      (R8)(SI*1), Y11
+	VMASKMOVPS   32(R8)(SI*1), Y0, Y12
+	VBROADCASTSS (CX)(DX*1), Y13
+	VFMADD231PS  Y11, Y13, Y1
+	VFMADD231PS  Y12, Y13, Y2
+	VBROADCASTSS 4(CX)(DX*1), Y13
+	VFMADD231PS  Y11, Y13, Y3
+	VFMADD231PS  Y12, Y13, Y4
+	VBROADCASTSS 8(CX)(DX*1), Y13
+	VFMADD231PS  Y11, Y13, Y5
+	VFMADD231PS  Y12, Y13, Y6
+	VBROADCASTSS 12(CX)(DX*1), Y13
+	VFMADD231PS  Y11, Y13, Y7
+	VFMADD231PS  Y12, Y13, Y8
+	VBROADCASTSS 16(CX)(DX*1), Y13
+	VFMADD231PS  Y11, Y13, Y9
+	VFMADD231PS  Y12, Y13, Y10
+	VMOVUPS      (R8)(SI*2), Y11
+	VMASKMOVPS   32(R8)(SI*2), Y0, Y12
+	VBROADCASTSS (CX)(DX*2), Y13
+	VFMADD231PS  Y11, Y13, Y1
+	VFMADD231PS  Y12, Y13, Y2
+	VBROADCASTSS 4(CX)(DX*2), Y13
+	VFMADD231PS  Y11, Y13, Y3
+	VFMADD231PS  Y12, Y13, Y4
+	VBROADCASTSS 8(CX)(DX*2), Y13
+	VFMADD231PS  Y11, Y13, Y5
+	VFMADD231PS  Y12, Y13, Y6
+	VBROADCASTSS 12(CX)(DX*2), Y13
+	VFMADD231PS  Y11, Y13, Y7
+	VFMADD231PS  Y12, Y13, Y8
+	VBROADCASTSS 16(CX)(DX*2), Y13
+	VFMADD231PS  Y11, Y13, Y9
+	VFMADD231PS  Y12, Y13, Y10
+	VMOVUPS      (R8)(DI*1), Y11
+	VMASKMOVPS   32(R8)(DI*1), Y0, Y12
+	VBROADCASTSS (CX)(BX*1), Y13
+	VFMADD231PS  Y11, Y13, Y1
+	VFMADD231PS  Y12, Y13, Y2
+	VBROADCASTSS 4(CX)(BX*1), Y13
+	VFMADD231PS  Y11, Y13, Y3
+	VFMADD231PS  Y12, Y13, Y4
+	VBROADCASTSS 8(CX)(BX*1), Y13
+	VFMADD231PS  Y11, Y13, Y5
+	VFMADD231PS  Y12, Y13, Y6
+	VBROADCASTSS 12(CX)(BX*1), Y13
+	VFMADD231PS  Y11, Y13, Y7
+	VFMADD231PS  Y12, Y13, Y8
+	VBROADCASTSS 16(CX)(BX*1), Y13
+	VFMADD231PS  Y11, Y13, Y9
+	VFMADD231PS  Y12, Y13, Y10
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y11
+	VMASKMOVPS   32(R8), Y0, Y12
+	VBROADCASTSS (CX), Y13
+	VFMADD231PS  Y11, Y13, Y1
+	VFMADD231PS  Y12, Y13, Y2
+	VBROADCASTSS 4(CX), Y13
+	VFMADD231PS  Y11, Y13, Y3
+	VFMADD231PS  Y12, Y13, Y4
+	VBROADCASTSS 8(CX), Y13
+	VFMADD231PS  Y11, Y13, Y5
+	VFMADD231PS  Y12, Y13, Y6
+	VBROADCASTSS 12(CX), Y13
+	VFMADD231PS  Y11, Y13, Y7
+	VFMADD231PS  Y12, Y13, Y8
+	VBROADCASTSS 16(CX), Y13
+	VFMADD231PS  Y11, Y13, Y9
+	VFMADD231PS  Y12, Y13, Y10
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R8
+	DECQ       R9
+	JNZ        segment
+	MOVQ       (SP), R8
+	MOVQ       48(AX), R9
+	VMOVUPS    Y1, (R8)
+	VMASKMOVPS Y2, Y0, 32(R8)
+	ADDQ       R9, R8
+	VMOVUPS    Y3, (R8)
+	VMASKMOVPS Y4, Y0, 32(R8)
+	ADDQ       R9, R8
+	VMOVUPS    Y5, (R8)
+	VMASKMOVPS Y6, Y0, 32(R8)
+	ADDQ       R9, R8
+	VMOVUPS    Y7, (R8)
+	VMASKMOVPS Y8, Y0, 32(R8)
+	ADDQ       R9, R8
+	VMOVUPS    Y9, (R8)
+	VMASKMOVPS Y10, Y0, 32(R8)
+	MOVQ       56(AX), R9
+	ADDQ       R9, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
+	VZEROUPPER
+	RET
+
+// func tile5x2depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile5x2depthFull256(SB), NOSPLIT, $24-56
+	MOVQ   s+32(FP), AX
+	MOVQ   c+16(FP), CX
+	MOVQ   CX, (SP)
+	MOVQ   ini+24(FP), CX
+	MOVQ   CX, 8(SP)
+	MOVQ   reps+40(FP), CX
+	MOVQ   CX, 16(SP)
+	MOVQ   a+0(FP), CX
+	MOVQ   8(AX), DX
+	IMUL3Q $0x03, DX, BX
+	MOVQ   32(AX), SI
+	IMUL3Q $0x03, SI, DI
+
+rep:
+	MOVQ    8(SP), R8
+	TESTQ   R8, R8
+	JZ      zero
+	MOVQ    64(AX), R9
+	VMOVUPS (R8), Y0
+	VMOVUPS 32(R8), Y1
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y2
+	VMOVUPS 32(R8), Y3
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y4
+	VMOVUPS 32(R8), Y5
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y6
+	VMOVUPS 32(R8), Y7
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y8
+	VMOVUPS 32(R8), Y9
+	MOVQ    72(AX), R9
+	ADDQ    R9, 8(SP)
+	JMP     start
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMOVUPS      (R8), Y10
+	VMOVUPS      32(R8), Y11
+	VBROADCASTSS (CX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 4(CX), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 8(CX), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 12(CX), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 16(CX), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      (R8)(SI*1), Y10
+	VMOVUPS      32(R8)(SI*1), Y11
+	VBROADCASTSS (CX)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 8(CX)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 12(CX)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 16(CX)(DX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      (R8)(SI*2), Y10
+	VMOVUPS      32(R8)(SI*2), Y11
+	VBROADCASTSS (CX)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 4(CX)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 8(CX)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 12(CX)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 16(CX)(DX*2), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      (R8)(DI*1), Y10
+	VMOVUPS      32(R8)(DI*1), Y11
+	VBROADCASTSS (CX)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 4(CX)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 8(CX)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 12(CX)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 16(CX)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y10
+	VMOVUPS      32(R8), Y11
+	VBROADCASTSS (CX), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 4(CX), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 8(CX), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 12(CX), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 16(CX), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R8
+	DECQ    R9
+	JNZ     segment
+	MOVQ    (SP), R8
+	MOVQ    48(AX), R9
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y2, (R8)
+	VMOVUPS Y3, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y4, (R8)
+	VMOVUPS Y5, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y6, (R8)
+	VMOVUPS Y7, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y8, (R8)
+	VMOVUPS Y9, 32(R8)
+	MOVQ    56(AX), R9
+	ADDQ    R9, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
+	VZEROUPPER
+	RET
+
+// func tile6x2row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile6x2row256(SB), NOSPLIT, $24-56
 	MOVQ    s+32(FP), AX
 	MOVQ    tail+48(FP), CX
 	MOVQ    96(AX), DX
@@ -2718,31 +9165,33 @@ TEXT ·tile6x2w256(SB), NOSPLIT, $24-56
 	MOVQ    (AX), DX
 	IMUL3Q  $0x03, DX, BX
 	IMUL3Q  $0x05, DX, SI
+	MOVQ    32(AX), DI
+	IMUL3Q  $0x03, DI, R8
 
 rep:
-	MOVQ       8(SP), DI
-	TESTQ      DI, DI
+	MOVQ       8(SP), R9
+	TESTQ      R9, R9
 	JZ         zero
-	MOVQ       64(AX), R8
-	VMOVUPS    (DI), Y1
-	VMASKMOVPS 32(DI), Y0, Y2
-	ADDQ       R8, DI
-	VMOVUPS    (DI), Y3
-	VMASKMOVPS 32(DI), Y0, Y4
-	ADDQ       R8, DI
-	VMOVUPS    (DI), Y5
-	VMASKMOVPS 32(DI), Y0, Y6
-	ADDQ       R8, DI
-	VMOVUPS    (DI), Y7
-	VMASKMOVPS 32(DI), Y0, Y8
-	ADDQ       R8, DI
-	VMOVUPS    (DI), Y9
-	VMASKMOVPS 32(DI), Y0, Y10
-	ADDQ       R8, DI
-	VMOVUPS    (DI), Y11
-	VMASKMOVPS 32(DI), Y0, Y12
-	MOVQ       72(AX), R8
-	ADDQ       R8, 8(SP)
+	MOVQ       64(AX), R10
+	VMOVUPS    (R9), Y1
+	VMASKMOVPS 32(R9), Y0, Y2
+	ADDQ       R10, R9
+	VMOVUPS    (R9), Y3
+	VMASKMOVPS 32(R9), Y0, Y4
+	ADDQ       R10, R9
+	VMOVUPS    (R9), Y5
+	VMASKMOVPS 32(R9), Y0, Y6
+	ADDQ       R10, R9
+	VMOVUPS    (R9), Y7
+	VMASKMOVPS 32(R9), Y0, Y8
+	ADDQ       R10, R9
+	VMOVUPS    (R9), Y9
+	VMASKMOVPS 32(R9), Y0, Y10
+	ADDQ       R10, R9
+	VMOVUPS    (R9), Y11
+	VMASKMOVPS 32(R9), Y0, Y12
+	MOVQ       72(AX), R10
+	ADDQ       R10, 8(SP)
 	JMP        start
 
 zero:
@@ -2760,15 +9209,107 @@ zero:
 	VXORPS Y12, Y12, Y12
 
 start:
-	MOVQ b+8(FP), DI
-	MOVQ 80(AX), R8
+	MOVQ b+8(FP), R9
+	MOVQ 80(AX), R10
 
 segment:
-	MOVQ 88(AX), R9
+	MOVQ 88(AX), R11
+	SUBQ $0x04, R11
+	JLT  rest
 
-depth:
-	VMOVUPS      (DI), Y13
-	VMASKMOVPS   32(DI), Y0, Y14
+round:
+	VMOVUPS      (R9), Y13
+	VMASKMOVPS   32(R9), Y0, Y14
+	VBROADCASTSS (CX), Y15
+	VFMADD231PS  Y13, Y15, Y1
+	VFMADD231PS  Y14, Y15, Y2
+	VBROADCASTSS (CX)(DX*1), Y15
+	VFMADD231PS  Y13, Y15, Y3
+	VFMADD231PS  Y14, Y15, Y4
+	VBROADCASTSS (CX)(DX*2), Y15
+	VFMADD231PS  Y13, Y15, Y5
+	VFMADD231PS  Y14, Y15, Y6
+	VBROADCASTSS (CX)(BX*1), Y15
+	VFMADD231PS  Y13, Y15, Y7
+	VFMADD231PS  Y14, Y15, Y8
+	VBROADCASTSS (CX)(DX*4), Y15
+	VFMADD231PS  Y13, Y15, Y9
+	VFMADD231PS  Y14, Y15, Y10
+	VBROADCASTSS (CX)(SI*1), Y15
+	VFMADD231PS  Y13, Y15, Y11
+	VFMADD231PS  Y14, Y15, Y12
+	VMOVUPS      (R9)(DI*1), Y13
+	VMASKMOVPS   32(R9)(DI*1), Y0, Y14
+	VBROADCASTSS 4(CX), Y15
+	VFMADD231PS  Y13, Y15, Y1
+	VFMADD231PS  Y14, Y15, Y2
+	VBROADCASTSS 4(CX)(DX*1), Y15
+	VFMADD231PS  Y13, Y15, Y3
+	VFMADD231PS  Y14, Y15, Y4
+	VBROADCASTSS 4(CX)(DX*2), Y15
+	VFMADD231PS  Y13, Y15, Y5
+	VFMADD231PS  Y14, Y15, Y6
+	VBROADCASTSS 4(CX)(BX*1), Y15
+	VFMADD231PS  Y13, Y15, Y7
+	VFMADD231PS  Y14, Y15, Y8
+	VBROADCASTSS 4(CX)(DX*4), Y15
+	VFMADD231PS  Y13, Y15, Y9
+	VFMADD231PS  Y14, Y15, Y10
+	VBROADCASTSS 4(CX)(SI*1), Y15
+	VFMADD231PS  Y13, Y15, Y11
+	VFMADD231PS  Y14, Y15, Y12
+	VMOVUPS      (R9)(DI*2), Y13
+	VMASKMOVPS   32(R9)(DI*2), Y0, Y14
+	VBROADCASTSS 8(CX), Y15
+	VFMADD231PS  Y13, Y15, Y1
+	VFMADD231PS  Y14, Y15, Y2
+	VBROADCASTSS 8(CX)(DX*1), Y15
+	VFMADD231PS  Y13, Y15, Y3
+	VFMADD231PS  Y14, Y15, Y4
+	VBROADCASTSS 8(CX)(DX*2), Y15
+	VFMADD231PS  Y13, Y15, Y5
+	VFMADD231PS  Y14, Y15, Y6
+	VBROADCASTSS 8(CX)(BX*1), Y15
+	VFMADD231PS  Y13, Y15, Y7
+	VFMADD231PS  Y14, Y15, Y8
+	VBROADCASTSS 8(CX)(DX*4), Y15
+	VFMADD231PS  Y13, Y15, Y9
+	VFMADD231PS  Y14, Y15, Y10
+	VBROADCASTSS 8(CX)(SI*1), Y15
+	VFMADD231PS  Y13, Y15, Y11
+	VFMADD231PS  Y14, Y15, Y12
+	VMOVUPS      (R9)(R8*1), Y13
+	VMASKMOVPS   32(R9)(R8*1), Y0, Y14
+	VBROADCASTSS 12(CX), Y15
+	VFMADD231PS  Y13, Y15, Y1
+	VFMADD231PS  Y14, Y15, Y2
+	VBROADCASTSS 12(CX)(DX*1), Y15
+	VFMADD231PS  Y13, Y15, Y3
+	VFMADD231PS  Y14, Y15, Y4
+	VBROADCASTSS 12(CX)(DX*2), Y15
+	VFMADD231PS  Y13, Y15, Y5
+	VFMADD231PS  Y14, Y15, Y6
+	VBROADCASTSS 12(CX)(BX*1), Y15
+	VFMADD231PS  Y13, Y15, Y7
+	VFMADD231PS  Y14, Y15, Y8
+	VBROADCASTSS 12(CX)(DX*4), Y15
+	VFMADD231PS  Y13, Y15, Y9
+	VFMADD231PS  Y14, Y15, Y10
+	VBROADCASTSS 12(CX)(SI*1), Y15
+	VFMADD231PS  Y13, Y15, Y11
+	VFMADD231PS  Y14, Y15, Y12
+	ADDQ         $0x10, CX
+	LEAQ         (R9)(DI*4), R9
+	SUBQ         $0x04, R11
+	JGE          round
+
+rest:
+	ADDQ $0x04, R11
+	JZ   end
+
+single:
+	VMOVUPS      (R9), Y13
+	VMASKMOVPS   32(R9), Y0, Y14
 	VBROADCASTSS (CX), Y15
 	VFMADD231PS  Y13, Y15, Y1
 	VFMADD231PS  Y14, Y15, Y2
@@ -2788,43 +9329,45 @@ depth:
 	VFMADD231PS  Y13, Y15, Y11
 	VFMADD231PS  Y14, Y15, Y12
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), DI
-	DECQ         R9
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), DI
-	DECQ         R8
-	JNZ          segment
-	MOVQ         (SP), DI
-	MOVQ         48(AX), R8
-	VMOVUPS      Y1, (DI)
-	VMASKMOVPS   Y2, Y0, 32(DI)
-	ADDQ         R8, DI
-	VMOVUPS      Y3, (DI)
-	VMASKMOVPS   Y4, Y0, 32(DI)
-	ADDQ         R8, DI
-	VMOVUPS      Y5, (DI)
-	VMASKMOVPS   Y6, Y0, 32(DI)
-	ADDQ         R8, DI
-	VMOVUPS      Y7, (DI)
-	VMASKMOVPS   Y8, Y0, 32(DI)
-	ADDQ         R8, DI
-	VMOVUPS      Y9, (DI)
-	VMASKMOVPS   Y10, Y0, 32(DI)
-	ADDQ         R8, DI
-	VMOVUPS      Y11, (DI)
-	VMASKMOVPS   Y12, Y0, 32(DI)
-	MOVQ         56(AX), R8
-	ADDQ         R8, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         DI, R9
+	DECQ         R11
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R9
+	DECQ       R10
+	JNZ        segment
+	MOVQ       (SP), R9
+	MOVQ       48(AX), R10
+	VMOVUPS    Y1, (R9)
+	VMASKMOVPS Y2, Y0, 32(R9)
+	ADDQ       R10, R9
+	VMOVUPS    Y3, (R9)
+	VMASKMOVPS Y4, Y0, 32(R9)
+	ADDQ       R10, R9
+	VMOVUPS    Y5, (R9)
+	VMASKMOVPS Y6, Y0, 32(R9)
+	ADDQ       R10, R9
+	VMOVUPS    Y7, (R9)
+	VMASKMOVPS Y8, Y0, 32(R9)
+	ADDQ       R10, R9
+	VMOVUPS    Y9, (R9)
+	VMASKMOVPS Y10, Y0, 32(R9)
+	ADDQ       R10, R9
+	VMOVUPS    Y11, (R9)
+	VMASKMOVPS Y12, Y0, 32(R9)
+	MOVQ       56(AX), R10
+	ADDQ       R10, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
 	VZEROUPPER
 	RET
 
-// func tile6x2full256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// func tile6x2rowFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 // Requires: AVX, FMA3
-TEXT ·tile6x2full256(SB), NOSPLIT, $24-56
+TEXT ·tile6x2rowFull256(SB), NOSPLIT, $24-56
 	MOVQ   s+32(FP), AX
 	MOVQ   c+16(FP), CX
 	MOVQ   CX, (SP)
@@ -2836,31 +9379,33 @@ TEXT ·tile6x2full256(SB), NOSPLIT, $24-56
 	MOVQ   (AX), DX
 	IMUL3Q $0x03, DX, BX
 	IMUL3Q $0x05, DX, SI
+	MOVQ   32(AX), DI
+	IMUL3Q $0x03, DI, R8
 
 rep:
-	MOVQ    8(SP), DI
-	TESTQ   DI, DI
+	MOVQ    8(SP), R9
+	TESTQ   R9, R9
 	JZ      zero
-	MOVQ    64(AX), R8
-	VMOVUPS (DI), Y0
-	VMOVUPS 32(DI), Y1
-	ADDQ    R8, DI
-	VMOVUPS (DI), Y2
-	VMOVUPS 32(DI), Y3
-	ADDQ    R8, DI
-	VMOVUPS (DI), Y4
-	VMOVUPS 32(DI), Y5
-	ADDQ    R8, DI
-	VMOVUPS (DI), Y6
-	VMOVUPS 32(DI), Y7
-	ADDQ    R8, DI
-	VMOVUPS (DI), Y8
-	VMOVUPS 32(DI), Y9
-	ADDQ    R8, DI
-	VMOVUPS (DI), Y10
-	VMOVUPS 32(DI), Y11
-	MOVQ    72(AX), R8
-	ADDQ    R8, 8(SP)
+	MOVQ    64(AX), R10
+	VMOVUPS (R9), Y0
+	VMOVUPS 32(R9), Y1
+	ADDQ    R10, R9
+	VMOVUPS (R9), Y2
+	VMOVUPS 32(R9), Y3
+	ADDQ    R10, R9
+	VMOVUPS (R9), Y4
+	VMOVUPS 32(R9), Y5
+	ADDQ    R10, R9
+	VMOVUPS (R9), Y6
+	VMOVUPS 32(R9), Y7
+	ADDQ    R10, R9
+	VMOVUPS (R9), Y8
+	VMOVUPS 32(R9), Y9
+	ADDQ    R10, R9
+	VMOVUPS (R9), Y10
+	VMOVUPS 32(R9), Y11
+	MOVQ    72(AX), R10
+	ADDQ    R10, 8(SP)
 	JMP     start
 
 zero:
@@ -2878,15 +9423,107 @@ zero:
 	VXORPS Y11, Y11, Y11
 
 start:
-	MOVQ b+8(FP), DI
-	MOVQ 80(AX), R8
+	MOVQ b+8(FP), R9
+	MOVQ 80(AX), R10
 
 segment:
-	MOVQ 88(AX), R9
+	MOVQ 88(AX), R11
+	SUBQ $0x04, R11
+	JLT  rest
 
-depth:
-	VMOVUPS      (DI), Y12
-	VMOVUPS      32(DI), Y13
+round:
+	VMOVUPS      (R9), Y12
+	VMOVUPS      32(R9), Y13
+	VBROADCASTSS (CX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS (CX)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS (CX)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS (CX)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS (CX)(DX*4), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS (CX)(SI*1), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      (R9)(DI*1), Y12
+	VMOVUPS      32(R9)(DI*1), Y13
+	VBROADCASTSS 4(CX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 4(CX)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 4(CX)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 4(CX)(DX*4), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 4(CX)(SI*1), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      (R9)(DI*2), Y12
+	VMOVUPS      32(R9)(DI*2), Y13
+	VBROADCASTSS 8(CX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 8(CX)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 8(CX)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 8(CX)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 8(CX)(DX*4), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 8(CX)(SI*1), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      (R9)(R8*1), Y12
+	VMOVUPS      32(R9)(R8*1), Y13
+	VBROADCASTSS 12(CX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 12(CX)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 12(CX)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(CX)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 12(CX)(DX*4), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 12(CX)(SI*1), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         $0x10, CX
+	LEAQ         (R9)(DI*4), R9
+	SUBQ         $0x04, R11
+	JGE          round
+
+rest:
+	ADDQ $0x04, R11
+	JZ   end
+
+single:
+	VMOVUPS      (R9), Y12
+	VMOVUPS      32(R9), Y13
 	VBROADCASTSS (CX), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -2906,36 +9543,469 @@ depth:
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
 	ADDQ         8(AX), CX
-	ADDQ         32(AX), DI
-	DECQ         R9
-	JNZ          depth
-	ADDQ         16(AX), CX
-	ADDQ         40(AX), DI
-	DECQ         R8
-	JNZ          segment
-	MOVQ         (SP), DI
-	MOVQ         48(AX), R8
-	VMOVUPS      Y0, (DI)
-	VMOVUPS      Y1, 32(DI)
-	ADDQ         R8, DI
-	VMOVUPS      Y2, (DI)
-	VMOVUPS      Y3, 32(DI)
-	ADDQ         R8, DI
-	VMOVUPS      Y4, (DI)
-	VMOVUPS      Y5, 32(DI)
-	ADDQ         R8, DI
-	VMOVUPS      Y6, (DI)
-	VMOVUPS      Y7, 32(DI)
-	ADDQ         R8, DI
-	VMOVUPS      Y8, (DI)
-	VMOVUPS      Y9, 32(DI)
-	ADDQ         R8, DI
-	VMOVUPS      Y10, (DI)
-	VMOVUPS      Y11, 32(DI)
-	MOVQ         56(AX), R8
-	ADDQ         R8, (SP)
-	ADDQ         24(AX), CX
-	DECQ         16(SP)
-	JNZ          rep
+	ADDQ         DI, R9
+	DECQ         R11
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R9
+	DECQ    R10
+	JNZ     segment
+	MOVQ    (SP), R9
+	MOVQ    48(AX), R10
+	VMOVUPS Y0, (R9)
+	VMOVUPS Y1, 32(R9)
+	ADDQ    R10, R9
+	VMOVUPS Y2, (R9)
+	VMOVUPS Y3, 32(R9)
+	ADDQ    R10, R9
+	VMOVUPS Y4, (R9)
+	VMOVUPS Y5, 32(R9)
+	ADDQ    R10, R9
+	VMOVUPS Y6, (R9)
+	VMOVUPS Y7, 32(R9)
+	ADDQ    R10, R9
+	VMOVUPS Y8, (R9)
+	VMOVUPS Y9, 32(R9)
+	ADDQ    R10, R9
+	VMOVUPS Y10, (R9)
+	VMOVUPS Y11, 32(R9)
+	MOVQ    56(AX), R10
+	ADDQ    R10, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
+	VZEROUPPER
+	RET
+
+// func tile6x2depth256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile6x2depth256(SB), NOSPLIT, $24-56
+	MOVQ    s+32(FP), AX
+	MOVQ    tail+48(FP), CX
+	MOVQ    96(AX), DX
+	MOVQ    $0x00000008, BX
+	SUBQ    CX, BX
+	VMOVUPS (DX)(BX*4), Y0
+	MOVQ    c+16(FP), CX
+	MOVQ    CX, (SP)
+	MOVQ    ini+24(FP), CX
+	MOVQ    CX, 8(SP)
+	MOVQ    reps+40(FP), CX
+	MOVQ    CX, 16(SP)
+	MOVQ    a+0(FP), CX
+	MOVQ    8(AX), DX
+	IMUL3Q  $0x03, DX, BX
+	MOVQ    32(AX), SI
+	IMUL3Q  $0x03, SI, DI
+
+rep:
+	MOVQ       8(SP), R8
+	TESTQ      R8, R8
+	JZ         zero
+	MOVQ       64(AX), R9
+	VMOVUPS    (R8), Y1
+	VMASKMOVPS 32(R8), Y0, Y2
+	ADDQ       R9, R8
+	VMOVUPS    (R8), Y3
+	VMASKMOVPS 32(R8), Y0, Y4
+	ADDQ       R9, R8
+	VMOVUPS    (R8), Y5
+	VMASKMOVPS 32(R8), Y0, Y6
+	ADDQ       R9, R8
+	VMOVUPS    (R8), Y7
+	VMASKMOVPS 32(R8), Y0, Y8
+	ADDQ       R9, R8
+	VMOVUPS    (R8), Y9
+	VMASKMOVPS 32(R8), Y0, Y10
+	ADDQ       R9, R8
+	VMOVUPS    (R8), Y11
+	VMASKMOVPS 32(R8), Y0, Y12
+	MOVQ       72(AX), R9
+	ADDQ       R9, 8(SP)
+	JMP        start
+
+zero:
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	VXORPS Y12, Y12, Y12
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMOVUPS      (R8), Y13
+	VMASKMOVPS   32(R8), Y0, Y14
+	VBROADCASTSS (CX), Y15
+	VFMADD231PS  Y13, Y15, Y1
+	VFMADD231PS  Y14, Y15, Y2
+	VBROADCASTSS 4(CX), Y15
+	VFMADD231PS  Y13, Y15, Y3
+	VFMADD231PS  Y14, Y15, Y4
+	VBROADCASTSS 8(CX), Y15
+	VFMADD231PS  Y13, Y15, Y5
+	VFMADD231PS  Y14, Y15, Y6
+	VBROADCASTSS 12(CX), Y15
+	VFMADD231PS  Y13, Y15, Y7
+	VFMADD231PS  Y14, Y15, Y8
+	VBROADCASTSS 16(CX), Y15
+	VFMADD231PS  Y13, Y15, Y9
+	VFMADD231PS  Y14, Y15, Y10
+	VBROADCASTSS 20(CX), Y15
+	VFMADD231PS  Y13, Y15, Y11
+	VFMADD231PS  Y14, Y15, Y12
+	VMOVUPS      (R8)(SI*1), Y13
+	VMASKMOVPS   32(R8)(SI*1), Y0, Y14
+	VBROADCASTSS (CX)(DX*1), Y15
+	VFMADD231PS  Y13, Y15, Y1
+	VFMADD231PS  Y14, Y15, Y2
+	VBROADCASTSS 4(CX)(DX*1), Y15
+	VFMADD231PS  Y13, Y15, Y3
+	VFMADD231PS  Y14, Y15, Y4
+	VBROADCASTSS 8(CX)(DX*1), Y15
+	VFMADD231PS  Y13, Y15, Y5
+	VFMADD231PS  Y14, Y15, Y6
+	VBROADCASTSS 12(CX)(DX*1), Y15
+	VFMADD231PS  Y13, Y15, Y7
+	VFMADD231PS  Y14, Y15, Y8
+	VBROADCASTSS 16(CX)(DX*1), Y15
+	VFMADD231PS  Y13, Y15, Y9
+	VFMADD231PS  Y14, Y15, Y10
+	VBROADCASTSS 20(CX)(DX*1), Y15
+	VFMADD231PS  Y13, Y15, Y11
+	VFMADD231PS  Y14, Y15, Y12
+	VMOVUPS      (R8)(SI*2), Y13
+	VMASKMOVPS   32(R8)(SI*2), Y0, Y14
+	VBROADCASTSS (CX)(DX*2), Y15
+	VFMADD231PS  Y13, Y15, Y1
+	VFMADD231PS  Y14, Y15, Y2
+	VBROADCASTSS 4(CX)(DX*2), Y15
+	VFMADD231PS  Y13, Y15, Y3
+	VFMADD231PS  Y14, Y15, Y4
+	VBROADCASTSS 8(CX)(DX*2), Y15
+	VFMADD231PS  Y13, Y15, Y5
+	VFMADD231PS  Y14, Y15, Y6
+	VBROADCASTSS 12(CX)(DX*2), Y15
+	VFMADD231PS  Y13, Y15, Y7
+	VFMADD231PS  Y14, Y15, Y8
+	VBROADCASTSS 16(CX)(DX*2), Y15
+	VFMADD231PS  Y13, Y15, Y9
+	VFMADD231PS  Y14, Y15, Y10
+	VBROADCASTSS 20(CX)(DX*2), Y15
+	VFMADD231PS  Y13, Y15, Y11
+	VFMADD231PS  Y14, Y15, Y12
+	VMOVUPS      (R8)(DI*1), Y13
+	VMASKMOVPS   32(R8)(DI*1), Y0, Y14
+	VBROADCASTSS (CX)(BX*1), Y15
+	VFMADD231PS  Y13, Y15, Y1
+	VFMADD231PS  Y14, Y15, Y2
+	VBROADCASTSS 4(CX)(BX*1), Y15
+	VFMADD231PS  Y13, Y15, Y3
+	VFMADD231PS  Y14, Y15, Y4
+	VBROADCASTSS 8(CX)(BX*1), Y15
+	VFMADD231PS  Y13, Y15, Y5
+	VFMADD231PS  Y14, Y15, Y6
+	VBROADCASTSS 12(CX)(BX*1), Y15
+	VFMADD231PS  Y13, Y15, Y7
+	VFMADD231PS  Y14, Y15, Y8
+	VBROADCASTSS 16(CX)(BX*1), Y15
+	VFMADD231PS  Y13, Y15, Y9
+	VFMADD231PS  Y14, Y15, Y10
+	VBROADCASTSS 20(CX)(BX*1), Y15
+	VFMADD231PS  Y13, Y15, Y11
+	VFMADD231PS  Y14, Y15, Y12
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y13
+	VMASKMOVPS   32(R8), Y0, Y14
+	VBROADCASTSS (CX), Y15
+	VFMADD231PS  Y13, Y15, Y1
+	VFMADD231PS  Y14, Y15, Y2
+	VBROADCASTSS 4(CX), Y15
+	VFMADD231PS  Y13, Y15, Y3
+	VFMADD231PS  Y14, Y15, Y4
+	VBROADCASTSS 8(CX), Y15
+	VFMADD231PS  Y13, Y15, Y5
+	VFMADD231PS  Y14, Y15, Y6
+	VBROADCASTSS 12(CX), Y15
+	VFMADD231PS  Y13, Y15, Y7
+	VFMADD231PS  Y14, Y15, Y8
+	VBROADCASTSS 16(CX), Y15
+	VFMADD231PS  Y13, Y15, Y9
+	VFMADD231PS  Y14, Y15, Y10
+	VBROADCASTSS 20(CX), Y15
+	VFMADD231PS  Y13, Y15, Y11
+	VFMADD231PS  Y14, Y15, Y12
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ       16(AX), CX
+	ADDQ       40(AX), R8
+	DECQ       R9
+	JNZ        segment
+	MOVQ       (SP), R8
+	MOVQ       48(AX), R9
+	VMOVUPS    Y1, (R8)
+	VMASKMOVPS Y2, Y0, 32(R8)
+	ADDQ       R9, R8
+	VMOVUPS    Y3, (R8)
+	VMASKMOVPS Y4, Y0, 32(R8)
+	ADDQ       R9, R8
+	VMOVUPS    Y5, (R8)
+	VMASKMOVPS Y6, Y0, 32(R8)
+	ADDQ       R9, R8
+	VMOVUPS    Y7, (R8)
+	VMASKMOVPS Y8, Y0, 32(R8)
+	ADDQ       R9, R8
+	VMOVUPS    Y9, (R8)
+	VMASKMOVPS Y10, Y0, 32(R8)
+	ADDQ       R9, R8
+	VMOVUPS    Y11, (R8)
+	VMASKMOVPS Y12, Y0, 32(R8)
+	MOVQ       56(AX), R9
+	ADDQ       R9, (SP)
+	ADDQ       24(AX), CX
+	DECQ       16(SP)
+	JNZ        rep
+	VZEROUPPER
+	RET
+
+// func tile6x2depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+// Requires: AVX, FMA3
+TEXT ·tile6x2depthFull256(SB), NOSPLIT, $24-56
+	MOVQ   s+32(FP), AX
+	MOVQ   c+16(FP), CX
+	MOVQ   CX, (SP)
+	MOVQ   ini+24(FP), CX
+	MOVQ   CX, 8(SP)
+	MOVQ   reps+40(FP), CX
+	MOVQ   CX, 16(SP)
+	MOVQ   a+0(FP), CX
+	MOVQ   8(AX), DX
+	IMUL3Q $0x03, DX, BX
+	MOVQ   32(AX), SI
+	IMUL3Q $0x03, SI, DI
+
+rep:
+	MOVQ    8(SP), R8
+	TESTQ   R8, R8
+	JZ      zero
+	MOVQ    64(AX), R9
+	VMOVUPS (R8), Y0
+	VMOVUPS 32(R8), Y1
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y2
+	VMOVUPS 32(R8), Y3
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y4
+	VMOVUPS 32(R8), Y5
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y6
+	VMOVUPS 32(R8), Y7
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y8
+	VMOVUPS 32(R8), Y9
+	ADDQ    R9, R8
+	VMOVUPS (R8), Y10
+	VMOVUPS 32(R8), Y11
+	MOVQ    72(AX), R9
+	ADDQ    R9, 8(SP)
+	JMP     start
+
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+
+start:
+	MOVQ b+8(FP), R8
+	MOVQ 80(AX), R9
+
+segment:
+	MOVQ 88(AX), R10
+	SUBQ $0x04, R10
+	JLT  rest
+
+round:
+	VMOVUPS      (R8), Y12
+	VMOVUPS      32(R8), Y13
+	VBROADCASTSS (CX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(CX), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 8(CX), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(CX), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 16(CX), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 20(CX), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      (R8)(SI*1), Y12
+	VMOVUPS      32(R8)(SI*1), Y13
+	VBROADCASTSS (CX)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(CX)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 8(CX)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(CX)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 16(CX)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 20(CX)(DX*1), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      (R8)(SI*2), Y12
+	VMOVUPS      32(R8)(SI*2), Y13
+	VBROADCASTSS (CX)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(CX)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 8(CX)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(CX)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 16(CX)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 20(CX)(DX*2), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      (R8)(DI*1), Y12
+	VMOVUPS      32(R8)(DI*1), Y13
+	VBROADCASTSS (CX)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(CX)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 8(CX)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(CX)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 16(CX)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 20(CX)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	LEAQ         (CX)(DX*4), CX
+	LEAQ         (R8)(SI*4), R8
+	SUBQ         $0x04, R10
+	JGE          round
+
+rest:
+	ADDQ $0x04, R10
+	JZ   end
+
+single:
+	VMOVUPS      (R8), Y12
+	VMOVUPS      32(R8), Y13
+	VBROADCASTSS (CX), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 4(CX), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 8(CX), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 12(CX), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 16(CX), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 20(CX), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         8(AX), CX
+	ADDQ         SI, R8
+	DECQ         R10
+	JNZ          single
+
+end:
+	ADDQ    16(AX), CX
+	ADDQ    40(AX), R8
+	DECQ    R9
+	JNZ     segment
+	MOVQ    (SP), R8
+	MOVQ    48(AX), R9
+	VMOVUPS Y0, (R8)
+	VMOVUPS Y1, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y2, (R8)
+	VMOVUPS Y3, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y4, (R8)
+	VMOVUPS Y5, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y6, (R8)
+	VMOVUPS Y7, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y8, (R8)
+	VMOVUPS Y9, 32(R8)
+	ADDQ    R9, R8
+	VMOVUPS Y10, (R8)
+	VMOVUPS Y11, 32(R8)
+	MOVQ    56(AX), R9
+	ADDQ    R9, (SP)
+	ADDQ    24(AX), CX
+	DECQ    16(SP)
+	JNZ     rep
 	VZEROUPPER
 	RET

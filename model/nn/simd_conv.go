@@ -24,10 +24,14 @@ type directConv struct {
 	run     int // of them contiguous
 	place   tables
 	turned  []float32 // the weights as (out channel, window)
-	needDX  bool
-	visits  atomic.Int64 // gradients in lists, so far
-	passes  atomic.Int64 // examples
-	bufs    []convScratch
+	// packed is the weights as the forward product reads them, with the strides
+	// of B there.
+	packed      []float32
+	panel, pack int
+	needDX      bool
+	visits      atomic.Int64 // gradients in lists, so far
+	passes      atomic.Int64 // examples
+	bufs        []convScratch
 }
 
 // tables of byte offsets.
@@ -88,9 +92,15 @@ func (l *directConv) forwardProduct(row, pixel int) kernel.Product {
 	return kernel.Product{
 		Reps: s.out.H, Rows: s.out.W, Cols: s.Out, Segs: s.Kernel, Depth: l.run,
 		ARep: s.Stride * l.in.row, ARow: s.Stride * l.in.C, ASeg: l.in.row, ADepth: 1,
-		BSeg: l.run * s.Out, BDepth: s.Out,
 		CRep: row, CRow: pixel,
 	}
+}
+
+// convolve runs a forward product with the packed weights.
+func (l *directConv) convolve(p *kernel.Product, in, out []float32) {
+	p.BPanel, p.BDepth = l.panel, l.pack
+	p.BSeg = l.run * l.pack
+	p.Run(l.path, in, l.packed, out, l.b)
 }
 
 // gradProduct is the weight gradient of one example: for each kernel row, the
@@ -112,13 +122,16 @@ func (l *directConv) biasProduct(row int) kernel.Product {
 }
 
 func (l *directConv) prepare(backward bool) {
+	if !backward {
+		l.packed, l.panel, l.pack = l.path.Panels(l.packed, l.w, l.depth, l.Out, l.Out)
+	}
 	if backward && l.needDX {
 		l.path.Transpose(l.turned, l.depth, l.w, l.Out, l.depth, l.Out)
 	}
 }
 
 func (l *directConv) forward(w *worker, _ int, in, out []float32) {
-	l.bufs[w.id].product.Run(l.path, in, l.w, out[l.out.origin:], l.b)
+	l.convolve(&l.bufs[w.id].product, in, out[l.out.origin:])
 }
 
 func (l *directConv) private() int { return align(len(l.w)) + align(len(l.b)) }

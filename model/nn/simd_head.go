@@ -12,7 +12,9 @@ type productDense struct {
 	x, y    []float32
 	turned  []float32 // W as (out, in), or dy as (out, batch)
 	result  []float32 // dx as (in, batch), where W stays as it is
-	wide    bool      // turn dy instead of W
+	packed  []float32 // turned, as a product reads it
+	dx      []float32
+	wide    bool // turn dy instead of W
 	p       kernel.Product
 }
 
@@ -34,16 +36,16 @@ func (l *productDense) width() int { return align(l.out) }
 
 func (l *productDense) forward(x []float32, batch int) []float32 {
 	l.x = x
-	l.p = kernel.Product{Reps: 1, Rows: batch, Cols: l.out, Segs: 1, Depth: l.in, ARow: l.stride, ADepth: 1, BDepth: l.out, CRow: l.width()}
+	l.p.Set(&kernel.Product{Reps: 1, Rows: batch, Cols: l.out, Segs: 1, Depth: l.in, ARow: l.stride, ADepth: 1, BDepth: l.out, CRow: l.width()})
 	l.n.product(&l.p, x, l.w, l.y, l.b)
 	return l.y
 }
 
 func (l *productDense) gradient(dy []float32, lo, hi int) {
 	w := l.width()
-	l.p = kernel.Product{Reps: 1, Rows: l.in, Cols: l.out, Segs: 1, Depth: hi - lo, ARow: 1, ADepth: l.stride, BDepth: w, CRow: l.out}
+	l.p.Set(&kernel.Product{Reps: 1, Rows: l.in, Cols: l.out, Segs: 1, Depth: hi - lo, ARow: 1, ADepth: l.stride, BDepth: w, CRow: l.out})
 	l.n.product(&l.p, l.x[lo*l.stride:], dy[lo*w:], l.dw, nil)
-	l.p = kernel.Product{Reps: 1, Rows: 1, Cols: l.out, Segs: 1, Depth: hi - lo, BDepth: w, CRow: l.out}
+	l.p.Set(&kernel.Product{Reps: 1, Rows: 1, Cols: l.out, Segs: 1, Depth: hi - lo, BDepth: w, CRow: l.out})
 	l.p.Run(l.path, one, dy[lo*w:], l.db, nil)
 }
 
@@ -54,14 +56,32 @@ func (l *productDense) backward(dy, dx []float32, batch int) {
 	w := l.width()
 	if !l.wide {
 		l.path.Transpose(l.turned, l.in, l.w, l.out, l.in, l.out)
-		l.p = kernel.Product{Reps: 1, Rows: batch, Cols: l.in, Segs: 1, Depth: l.out, ARow: w, ADepth: 1, BDepth: l.in, CRow: l.stride}
+		l.p.Set(&kernel.Product{Reps: 1, Rows: batch, Cols: l.in, Segs: 1, Depth: l.out, ARow: w, ADepth: 1, BDepth: l.in, CRow: l.stride})
 		l.p.Run(l.path, dy, l.turned, dx, nil)
 		return
 	}
 	l.path.Transpose(l.turned, batch, dy, w, batch, l.out)
-	l.p = kernel.Product{Reps: 1, Rows: l.in, Cols: batch, Segs: 1, Depth: l.out, ARow: l.out, ADepth: 1, BDepth: batch, CRow: batch}
-	l.n.product(&l.p, l.w, l.turned, l.result, nil)
-	l.path.Transpose(dx, l.stride, l.result, batch, l.in, batch)
+	l.p.Set(&kernel.Product{Reps: 1, Cols: batch, Segs: 1, Depth: l.out, ARow: l.out, ADepth: 1, CRow: batch})
+	l.packed, l.p.BPanel, l.p.BDepth = l.path.Panels(l.packed, l.turned, l.out, batch, batch)
+	l.dx = dx
+	l.n.wide = l
+	l.n.run(inputPart, (l.in+inputRows-1)/inputRows)
+}
+
+// inputRows is the inputs whose gradients are computed, and turned while they are
+// in cache, by one task.
+const inputRows = 512
+
+// inputPart computes a part of the input gradient of the dense layer n.wide.
+func inputPart(n *simd, w *worker, part int) {
+	l := n.wide
+	lo := part * inputRows
+	w.product.Set(&l.p)
+	p := &w.product
+	p.Rows = min(inputRows, l.in-lo)
+	result := l.result[lo*p.Cols:][:p.Rows*p.Cols]
+	p.Run(n.path, l.w[lo*l.out:], l.packed, result, nil)
+	n.path.Transpose(l.dx[lo:], l.stride, result, p.Cols, p.Rows, p.Cols)
 }
 
 // norms uses |x dy'| = |x| |dy|: the gradient of one example is an outer product.

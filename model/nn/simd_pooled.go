@@ -82,7 +82,7 @@ func (l *pooledConv) forward(w *worker, e int, in, out []float32) {
 	for top := 0; top < l.pool.H; top += l.band {
 		rows := min(l.band, l.pool.H-top)
 		b.product.Reps = (rows-1)*l.poolStride + 2
-		b.product.Run(l.path, in[top*l.poolStride*l.Stride*l.in.row:], l.w, full, l.b)
+		l.convolve(&b.product, in[top*l.poolStride*l.Stride*l.in.row:], full)
 		for y := range rows {
 			l.path.MaxPool(full[y*l.poolStride*row:], l.taps, out[l.pool.origin+(top+y)*l.pool.row:], arg[(top+y)*l.pool.W*l.Out:], l.Out, l.pool.W, l.poolStride*l.Out, l.relu)
 		}

@@ -21,6 +21,7 @@ type team struct {
 	// hold lets product leave one large product in shared, for a later run to do
 	// together with something else; shared.parts is then above zero.
 	hold bool
+	wide *productDense // whose input gradient is being computed
 }
 
 // setWorkers makes room for count goroutines.
@@ -103,7 +104,7 @@ func (n *simd) product(p *kernel.Product, a, b, c, init []float32) {
 
 func productPart(n *simd, w *worker, part int) {
 	s := &n.shared
-	w.product = s.Product
+	w.product.Set(&s.Product)
 	p := &w.product
 	if s.columns {
 		panels := p.Cols / 64

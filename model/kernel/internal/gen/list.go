@@ -21,6 +21,7 @@ func lists(v isa) {
 	v.live()
 	if !v.wide() {
 		v.transpose() // both widths use this one
+		v.panels()
 	}
 }
 
@@ -326,6 +327,61 @@ func (v isa) transpose() {
 	JNZ(LabelRef("col"))
 	LEAQ(Mem{Base: src, Index: sr, Scale: 8}, src)
 	ADDQ(Imm(32), dst)
+	DECQ(rows)
+	JNZ(LabelRef("row"))
+	VZEROUPPER()
+	RET()
+}
+
+// panels copies rows of n elements into panels of 16 columns, the last one filled
+// up with zeros. Strides are in bytes.
+func (v isa) panels() {
+	v.text("panels", "func(src, dst *float32, rows, n, srcRow, panel uintptr, masks int64)")
+	Pragma("noescape")
+	src, dst, rows, panel := param("src"), param("dst"), param("rows"), param("panel")
+	n, full, rest := param("n"), GP64(), GP64()
+	MOVQ(n, full)
+	SHRQ(Imm(4), full)
+	MOVQ(n, rest)
+	ANDQ(Imm(15), rest)
+	// Masks of the two vectors of the last panel.
+	low, high := GP64(), GP64()
+	MOVQ(U32(8), low)
+	CMPQ(rest, low)
+	CMOVQLT(rest, low)
+	MOVQ(rest, high)
+	SUBQ(low, high)
+	var masks [2]tail
+	for i, n := range []reg.GPVirtual{low, high} {
+		masks[i] = v.tailMask(n, func() reg.GPVirtual { return param("masks") })
+	}
+	x, y := v.vec(), v.vec()
+	Label("row")
+	sp, dp, left := GP64(), GP64(), GP64()
+	MOVQ(src, sp)
+	MOVQ(dst, dp)
+	MOVQ(full, left)
+	TESTQ(left, left)
+	JZ(LabelRef("last"))
+	Label("panel")
+	VMOVUPS(at(sp, 0), x)
+	VMOVUPS(at(sp, 32), y)
+	VMOVUPS(x, at(dp, 0))
+	VMOVUPS(y, at(dp, 32))
+	ADDQ(Imm(64), sp)
+	ADDQ(panel, dp)
+	DECQ(left)
+	JNZ(LabelRef("panel"))
+	Label("last")
+	TESTQ(rest, rest)
+	JZ(LabelRef("next"))
+	masks[0].load(at(sp, 0), x)
+	masks[1].load(at(sp, 32), y)
+	VMOVUPS(x, at(dp, 0))
+	VMOVUPS(y, at(dp, 32))
+	Label("next")
+	ADDQ(mustParam("srcRow"), src)
+	ADDQ(Imm(64), dst)
 	DECQ(rows)
 	JNZ(LabelRef("row"))
 	VZEROUPPER()

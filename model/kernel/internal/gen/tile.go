@@ -39,20 +39,43 @@ func tiles(v isa) {
 	}
 	for nv := 1; nv <= widest; nv++ {
 		for mr := 1; mr <= v.maxTileRows(nv); mr++ {
-			v.tile(mr, nv, true)
-			if !v.wide() { // a masked load costs AVX2 an instruction more
-				v.tile(mr, nv, false)
+			if v.wide() {
+				v.tile(mr, nv, any, true)
+				continue
+			}
+			for _, w := range []walk{byRow, byDepth} {
+				v.tile(mr, nv, w, true)
+				v.tile(mr, nv, w, false) // a masked load costs an instruction more
 			}
 		}
 	}
 }
 
+// walk is what a tile knows of the strides of A. A processor that runs two
+// threads issues half of its instructions for each, and AVX2 needs more of them
+// for a multiply-add than AVX-512 does; so its tiles count in displacements.
+type walk string
+
+const (
+	any     walk = "w"
+	byRow   walk = "row"   // the elements of a sum are contiguous
+	byDepth walk = "depth" // the rows are, or there is one
+)
+
+// unroll is the elements of a sum of one round of a loop.
+func (w walk) unroll() int {
+	if w == any {
+		return 1
+	}
+	return 4
+}
+
 // tile is the micro-kernel of every dense product: an mr by nv block of C stays
 // in registers while k runs over segs segments of deep elements.
-func (v isa) tile(mr, nv int, masked bool) {
-	name := fmt.Sprintf("tile%dx%dw", mr, nv)
+func (v isa) tile(mr, nv int, w walk, masked bool) {
+	name := fmt.Sprintf("tile%dx%d%s", mr, nv, w)
 	if !masked {
-		name = fmt.Sprintf("tile%dx%dfull", mr, nv)
+		name += "Full"
 	}
 	v.text(name, "func(a, b, c, ini *float32, s *int64, reps, tail uintptr)")
 	Pragma("noescape")
@@ -77,9 +100,22 @@ func (v isa) tile(mr, nv int, masked bool) {
 		MOVQ(tmp, p.to)
 	}
 	a := param("a")
-	ar := GP64()
-	MOVQ(at(s, 0), ar)
-	r := newRows(ar, mr)
+	// Rows of A, or elements of a sum, and rows of B from one address.
+	var r, depth, bs rows
+	if w != byDepth {
+		ar := GP64()
+		MOVQ(at(s, 0), ar)
+		r = newRows(ar, mr)
+	} else {
+		ak := GP64()
+		MOVQ(at(s, offAK), ak)
+		depth = newRows(ak, 4)
+	}
+	if w != any {
+		bk := GP64()
+		MOVQ(at(s, offBK), bk)
+		bs = newRows(bk, 4)
+	}
 	acc := make([][]reg.VecVirtual, mr)
 	for i := range acc {
 		acc[i] = make([]reg.VecVirtual, nv)
@@ -121,10 +157,16 @@ func (v isa) tile(mr, nv int, masked bool) {
 	}
 	Label("start")
 	high := a // rows 9 and up
-	if mr > 9 {
+	if mr > 9 && w != byDepth {
 		high = GP64()
 		LEAQ(r.at(a, 8, 0), high)
-		ADDQ(ar, high)
+		ADDQ(r.odd[1], high)
+	}
+	rowBase := func(i int) reg.Register {
+		if i >= 9 {
+			return high
+		}
+		return a
 	}
 	b := param("b")
 	segs := GP64()
@@ -132,38 +174,78 @@ func (v isa) tile(mr, nv int, masked bool) {
 	Label("segment")
 	deep := GP64()
 	MOVQ(at(s, offDeep), deep)
-	Label("depth")
-	bv := make([]reg.VecVirtual, nv)
-	for j := range bv {
-		bv[j] = v.vec()
-		load(at(b, j*v.bytes()), j, bv[j])
-	}
-	for i := range mr {
-		m := r.at(a, i%9, 0)
-		if i >= 9 {
-			m = r.at(high, i-9, 0)
+	step1 := func(element func(row int) Mem, bat func(j int) Mem) {
+		bv := make([]reg.VecVirtual, nv)
+		for j := range bv {
+			bv[j] = v.vec()
+			load(bat(j), j, bv[j])
 		}
-		if v.wide() && nv == 1 {
-			VFMADD231PS_BCST(m, bv[0], acc[i][0])
-			continue
-		}
-		x := v.vec()
-		VBROADCASTSS(m, x)
-		for j := range nv {
-			VFMADD231PS(bv[j], x, acc[i][j])
+		for i := range mr {
+			if v.wide() && nv == 1 {
+				VFMADD231PS_BCST(element(i), bv[0], acc[i][0])
+				continue
+			}
+			x := v.vec()
+			VBROADCASTSS(element(i), x)
+			for j := range nv {
+				VFMADD231PS(bv[j], x, acc[i][j])
+			}
 		}
 	}
-	ADDQ(at(s, offAK), a)
-	if mr > 9 {
-		ADDQ(at(s, offAK), high)
+	advance := func(a reg.Register, off int) {
+		ADDQ(at(s, off), a)
+		if mr > 9 && w != byDepth {
+			ADDQ(at(s, off), high)
+		}
 	}
-	ADDQ(at(s, offBK), b)
-	DECQ(deep)
-	JNZ(LabelRef("depth"))
-	ADDQ(at(s, offAS), a)
-	if mr > 9 {
-		ADDQ(at(s, offAS), high)
+	if w == any {
+		Label("depth")
+		step1(func(i int) Mem { return r.at(rowBase(i), i%9, 0) }, func(j int) Mem { return at(b, j*v.bytes()) })
+		advance(a, offAK)
+		ADDQ(at(s, offBK), b)
+		DECQ(deep)
+		JNZ(LabelRef("depth"))
+	} else {
+		n := w.unroll()
+		SUBQ(Imm(uint64(n)), deep)
+		JLT(LabelRef("rest"))
+		Label("round")
+		for k := range n {
+			step1(func(i int) Mem {
+				if w == byDepth {
+					return depth.at(a, k, 4*i)
+				}
+				return r.at(rowBase(i), i%9, 4*k)
+			}, func(j int) Mem { return bs.at(b, k, j*v.bytes()) })
+		}
+		if w == byDepth {
+			LEAQ(depth.at(a, n, 0), a)
+		} else {
+			ADDQ(Imm(uint64(4*n)), a)
+			if mr > 9 {
+				ADDQ(Imm(uint64(4*n)), high)
+			}
+		}
+		LEAQ(bs.at(b, n, 0), b)
+		SUBQ(Imm(uint64(n)), deep)
+		JGE(LabelRef("round"))
+		Label("rest")
+		ADDQ(Imm(uint64(n)), deep)
+		JZ(LabelRef("end"))
+		Label("single")
+		step1(func(i int) Mem {
+			if w == byDepth {
+				return at(a, 4*i)
+			}
+			return r.at(rowBase(i), i%9, 0)
+		}, func(j int) Mem { return at(b, j*v.bytes()) })
+		advance(a, offAK)
+		ADDQ(bs.odd[1], b)
+		DECQ(deep)
+		JNZ(LabelRef("single"))
+		Label("end")
 	}
+	advance(a, offAS)
 	ADDQ(at(s, offBS), b)
 	DECQ(segs)
 	JNZ(LabelRef("segment"))

@@ -147,6 +147,11 @@ func measure(ctx context.Context, w io.Writer, set *dataset.Set, task train.Conf
 	}
 	rate := float64(seen) / time.Since(start).Seconds()
 	seconds := float64(set.Len()) * task.Epochs / rate
+	hash, err := task.Architecture.Hash()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "network %s: %d parameters, hash %x\n", task.Architecture.Name, len(m.Params), hash)
 	var mem runtime.MemStats
 	runtime.ReadMemStats(&mem)
 	fmt.Fprintf(w, "one round of %s, %g epochs: about %s s on this machine (%.0f images/s, kernel %s)\n", task.Architecture.Name, task.Epochs, rough(seconds), rate, kernel.Name())

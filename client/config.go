@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/sotto-fl/sotto/client/books"
 	"github.com/sotto-fl/sotto/internal/config"
 )
 
@@ -13,6 +14,7 @@ import (
 // server can change it.
 type Config struct {
 	Data     string `yaml:"data" doc:"folder of the images to train on: one sub-folder a class, IDX files, or CIFAR-10 batches"`
+	Ledger   string `yaml:"ledger" doc:"folder of the ledger of what is spent on the data; all clients that use the data must name the same; empty for .sotto inside data"`
 	Threads  int    `yaml:"threads" doc:"processors that training may use; 0 for all"`
 	LogLevel string `yaml:"log_level" doc:"debug, info, warn or error"`
 }
@@ -21,6 +23,14 @@ const (
 	defaultDir = "sotto-client"
 	configFile = "client.yaml"
 )
+
+// ledgerFolder is where the ledger of the data is.
+func (c Config) ledgerFolder() string {
+	if c.Ledger != "" {
+		return c.Ledger
+	}
+	return filepath.Join(c.Data, books.FolderName)
+}
 
 func defaultConfig() Config { return Config{LogLevel: "info"} }
 

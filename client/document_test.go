@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sotto-fl/sotto/client/policy"
 	"github.com/sotto-fl/sotto/internal/config"
 	"github.com/sotto-fl/sotto/internal/scripttest"
 )
@@ -15,4 +16,9 @@ func TestConfigurationDocument(t *testing.T) {
 		t.Fatal(err)
 	}
 	scripttest.Section(t, "../docs/configuration.md", "client.yaml", b.String())
+	b.Reset()
+	if err := config.WriteTable(&b, policy.Default()); err != nil {
+		t.Fatal(err)
+	}
+	scripttest.Section(t, "../docs/configuration.md", "policy.yaml", b.String())
 }

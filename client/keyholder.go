@@ -29,6 +29,7 @@ func approve(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	f := flag.NewFlagSet("approve", flag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	dir := f.String("dir", defaultDir, "")
+	private := f.String("privacy", "", "")
 	var words []string
 	for rest := args; ; rest = f.Args()[1:] {
 		if err := f.Parse(rest); err != nil {
@@ -76,10 +77,17 @@ func approve(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		return err
 	}
 	p.Committee, p.Roster = hex.EncodeToString(hash[:]), string(r.Roster)
+	if *private != "" {
+		p.Privacy = *private
+	}
+	if err := p.Validate(); err != nil {
+		return &config.UsageError{Err: err}
+	}
 	if err := writePolicy(*dir, p); err != nil {
 		return err
 	}
 	fmt.Fprintf(stdout, "approved: %s names it\n", filepath.Join(*dir, policyFile))
+	fmt.Fprintln(stdout, p.Summary())
 	if r.Point(statement.PublicKey(key)) == 0 {
 		return nil
 	}

@@ -26,6 +26,7 @@ const usage = `usage: client COMMAND [flags]
   approve [PRINT]     show the committee of key holders; with its fingerprint, permit it
   run                 take part until the run is finished
   keyholder           hold keys for the committee until the run is finished
+  ledger              what was spent on the data, over all runs and servers
   version             print the version
 
   -dir DIR            the client's folder (default sotto-client)
@@ -37,13 +38,18 @@ flags of check:   -architecture A      a built-in network or a YAML file (defaul
                   -invitation TEXT     try to reach the server of an invitation
 flags of calibrate: -architecture, -classes and -batch as of check
                   -each DURATION       how long to work in each mode (default 3s)
+flags of approve: -privacy none        also permit runs that promise no privacy (default contract)
 flags of run:     -KEY VALUE           any key of client.yaml, e.g. -threads 1
+flags of ledger:  -json                for programs
+                  -verify              compute every epsilon again
+                  -leave RUN           take no further part in a run, and free what it set aside
+                  -budget              make the policy's budget that of the data
 
 example: client check -data images && client join -data images sotto-invite-... && client run
 `
 
 var commands = map[string]func(ctx context.Context, args []string, stdout, stderr io.Writer) error{
-	"check": check, "calibrate": calibrate, "join": join, "approve": approve, "run": take, "keyholder": hold,
+	"check": check, "calibrate": calibrate, "join": join, "approve": approve, "run": take, "keyholder": hold, "ledger": spent,
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -75,7 +81,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	default:
 		command, ok := commands[name]
 		if !ok {
-			return config.WithHint(config.Usagef("unknown command %q", name), "commands are check, calibrate, join, approve, run, keyholder and version; see client help")
+			return config.WithHint(config.Usagef("unknown command %q", name), "commands are check, calibrate, join, approve, run, keyholder, ledger and version; see client help")
 		}
 		return command(ctx, args[1:], stdout, stderr)
 	}

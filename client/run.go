@@ -15,6 +15,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/sotto-fl/sotto/client/books"
 	"github.com/sotto-fl/sotto/client/identity"
 	"github.com/sotto-fl/sotto/client/participant"
 	"github.com/sotto-fl/sotto/client/policy"
@@ -178,15 +179,30 @@ func take(ctx context.Context, args []string, _, stderr io.Writer) error {
 	}
 	defer client.Close()
 	log.Info().Str("name", client.Name()).Int("examples", n).Msg("taking part")
-	seal, err := sealer(dir, client.Name())
+	allowed, err := permitted(dir)
 	if err != nil {
 		return err
+	}
+	var (
+		seal *participant.Sealer
+		own  participant.Books
+	)
+	if allowed != nil {
+		if seal, err = sealer(dir, client.Name(), *allowed); err != nil {
+			return err
+		}
+		account, err := openAccount(c, *allowed)
+		if err != nil {
+			return err
+		}
+		defer account.Close()
+		own = books.New(account, client, books.KeyFile(filepath.Join(dir, serverLedger)), limit(*allowed), time.Now)
 	}
 	secrets, err := noiseSecret(dir)
 	if err != nil {
 		return err
 	}
-	p := participant.New(client.Name(), client, &data{dir: c.Data, name: client.Name(), log: log}, &trainer{}, seal, secrets)
+	p := participant.New(client.Name(), client, &data{dir: c.Data, name: client.Name(), log: log}, &trainer{}, seal, secrets, own)
 	err = p.Run(ctx, participant.Info{Examples: n})
 	switch {
 	case err == nil:
@@ -194,6 +210,8 @@ func take(ctx context.Context, args []string, _, stderr io.Writer) error {
 	case errors.Is(err, context.Canceled):
 		log.Info().Msg("stopped; run again to continue")
 		return nil
+	case errors.Is(err, participant.ErrDeclined):
+		return config.WithHint(err, remedy(err, dir))
 	case errors.Is(err, policy.ErrRefused):
 		return config.WithHint(err, "look at the record the server has now: client approve -dir "+dir)
 	case errors.Is(err, participant.ErrNoPolicy):

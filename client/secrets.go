@@ -101,9 +101,9 @@ func secret(path string, fresh func() ([]byte, error)) ([]byte, error) {
 	return b, os.Rename(path+".new", path)
 }
 
-// sealer loads what encrypted runs need; nil without an approved committee, and
+// permitted loads the data holder's policy; nil where no committee was approved, and
 // then only runs that do not encrypt are open to this client.
-func sealer(dir, name string) (*participant.Sealer, error) {
+func permitted(dir string) (*policy.Policy, error) {
 	path := filepath.Join(dir, policyFile)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -112,6 +112,11 @@ func sealer(dir, name string) (*participant.Sealer, error) {
 	if err != nil {
 		return nil, err
 	}
+	return &p, nil
+}
+
+// sealer loads what encrypted runs need.
+func sealer(dir, name string, p policy.Policy) (*participant.Sealer, error) {
 	key, err := signingKey(dir)
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 	"github.com/sotto-fl/sotto/aggregation/keyshare"
 	"github.com/sotto-fl/sotto/internal/config"
 	"github.com/sotto-fl/sotto/internal/statement"
+	"github.com/sotto-fl/sotto/privacy/ledger"
 	"github.com/sotto-fl/sotto/server/committee"
 	"github.com/sotto-fl/sotto/server/coordinator"
 	"github.com/sotto-fl/sotto/server/rpc"
@@ -149,6 +150,14 @@ func (l *late) BodySize() int {
 		return c.BodySize()
 	}
 	return 0
+}
+
+func (l *late) Show(seen int64, plan bool) (ledger.Shown, error) {
+	r, err := l.run()
+	if err != nil {
+		return ledger.Shown{}, err
+	}
+	return r.Show(seen, plan)
 }
 
 func (l *late) AttachHolder(name string, key statement.Key) (*coordinator.HolderSession, error) {

@@ -87,7 +87,7 @@ func openBooks(ctx context.Context, dir string, c Config, committee *coordinator
 	if err != nil {
 		return nil, nil, err
 	}
-	return &coordinator.Books{Ledger: l, Secret: secret}, file, nil
+	return &coordinator.Books{Ledger: l, Key: strings.TrimSpace(string(public)), Secret: secret}, file, nil
 }
 
 // startLedger writes the plan, before round 1. A run that has rounds but no ledger

@@ -46,6 +46,7 @@ type Participant struct {
 	trainers Trainers
 	sealer   *Sealer
 	secrets  *Secrets
+	books    Books
 	private  *openedContract
 	backoff  *rand.Rand
 
@@ -59,10 +60,10 @@ type Participant struct {
 // New makes a participant. name is the name in its certificate; examples are
 // counted by the caller and declared with every check-in. Without a sealer the
 // participant takes part only in runs that do not encrypt updates; with one, only in
-// runs that do. Without secrets it takes part in no run with a privacy contract.
-func New(name string, server Server, data Data, trainers Trainers, sealer *Sealer, secrets *Secrets) *Participant {
+// runs that do. Without secrets and books it takes part in no run with a privacy contract.
+func New(name string, server Server, data Data, trainers Trainers, sealer *Sealer, secrets *Secrets, books Books) *Participant {
 	return &Participant{
-		name: name, server: server, data: data, trainers: trainers, sealer: sealer, secrets: secrets,
+		name: name, server: server, data: data, trainers: trainers, sealer: sealer, secrets: secrets, books: books,
 		backoff: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
 }
@@ -83,10 +84,13 @@ func (p *Participant) Run(ctx context.Context, info Info) error {
 			failures = 0
 			continue
 		case errors.Is(err, ErrFinished):
+			if p.books != nil {
+				return p.books.Finish(ctx)
+			}
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, ErrRefused), errors.Is(err, errLocal):
+		case errors.Is(err, ErrRefused), errors.Is(err, ErrDeclined), errors.Is(err, errLocal):
 			return err
 		case errors.Is(err, ErrClosed):
 			failures = 0
@@ -138,6 +142,9 @@ func (p *Participant) Work(ctx context.Context, o Order) error {
 	if err != nil {
 		return err
 	}
+	if err := p.allow(ctx, o, sealing, contract); err != nil {
+		return err
+	}
 	var values []int32
 	if contract != nil {
 		values, err = p.step(ctx, o, sealing, contract, global)
@@ -149,6 +156,9 @@ func (p *Participant) Work(ctx context.Context, o Order) error {
 	}
 	body, err := p.body(o, sealing, values)
 	if err != nil {
+		return err
+	}
+	if err := p.charge(ctx, o, sealing, contract, body); err != nil {
 		return err
 	}
 	r := Report{Run: o.Run, Round: o.Round, Attempt: o.Attempt, Model: o.Model, TaskHash: o.TaskHash, Body: body}

@@ -104,7 +104,7 @@ func newServer(t *testing.T) *server {
 
 func participate(t *testing.T, s *server, d Data) error {
 	t.Helper()
-	return New("north", s, d, trainers{}, nil, nil).Run(t.Context(), Info{Examples: 4})
+	return New("north", s, d, trainers{}, nil, nil, nil).Run(t.Context(), Info{Examples: 4})
 }
 
 func TestSameOrderSameReport(t *testing.T) {
@@ -196,7 +196,7 @@ func TestEnds(t *testing.T) {
 func TestWrongModel(t *testing.T) {
 	s := newServer(t)
 	s.params = append([]float32{1}, s.params[1:]...)
-	p := New("north", s, data{t: t}, trainers{}, nil, nil)
+	p := New("north", s, data{t: t}, trainers{}, nil, nil, nil)
 	if err := p.Work(t.Context(), s.order); err == nil || !strings.Contains(err.Error(), "not the one announced") {
 		t.Errorf("got %v, want a refusal", err)
 	}

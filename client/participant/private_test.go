@@ -27,7 +27,7 @@ func contract() privacy.Contract {
 func privateOrder(t *testing.T, c privacy.Contract) (*Participant, Order, *sealed) {
 	t.Helper()
 	s := newServer(t)
-	p := New("north", s, data{t: t}, trainers{}, nil, &Secrets{Master: noise.Seed{1}})
+	p := New("north", s, data{t: t}, trainers{}, nil, &Secrets{Master: noise.Seed{1}}, nil)
 	if err := p.prepare(s.order); err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/sotto-fl/sotto/aggregation/keyshare"
 	"github.com/sotto-fl/sotto/aggregation/terms"
 	"github.com/sotto-fl/sotto/internal/statement"
+	"github.com/sotto-fl/sotto/privacy"
 )
 
 // Sealer is what a data holder needs to have its updates encrypted, and what it
@@ -25,12 +26,15 @@ type Sealer struct {
 	Rand io.Reader
 }
 
-// Policy is what the data holder permits of encryption; client/policy has it.
+// Policy is what the data holder permits; client/policy has it.
 // Errors are final: the participant does not train.
 type Policy interface {
 	CheckRecord(r *keyshare.Record) error
 	CheckContract(l keyshare.Limits) error
 	CheckOrder(o keyshare.Order, l keyshare.Limits) error
+	// CheckRun looks at a run's privacy, whose contract has unit none if it promises
+	// none, and at what is trained.
+	CheckRun(c privacy.Contract, architecture, task [32]byte) error
 }
 
 // sealed is an order's encryption, checked.

@@ -18,6 +18,9 @@ var (
 	// ErrRefused: the server will never accept this client or this report.
 	// Trying again does not help.
 	ErrRefused = errors.New("refused by the server")
+	// ErrDeclined: the data holder does not want this: its policy or what is left of
+	// its privacy budget says no.
+	ErrDeclined = errors.New("declined by this data holder")
 )
 
 // Server is what a participant needs of the other side. Implementations: gRPC in

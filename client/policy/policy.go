@@ -1,5 +1,6 @@
 // Package policy is what a data holder permits: whose committee may hold the keys
-// of its updates, and how small a sum may be.
+// of its updates, how small a sum may be, how much privacy a run may cost, and what may
+// be trained.
 //
 // It is written by the data holder, in a file of its own, and no server can change
 // it. It fails closed: without a policy nothing is permitted, and the zero value
@@ -29,6 +30,16 @@ type Policy struct {
 	Work          uint64  `yaml:"smallest_work" doc:"fewest training records that any client of a sum may be asked to process"`
 	Weight        float64 `yaml:"smallest_weight" doc:"least weight that any client's update may be given, above 0, at most 1"`
 	Share         float64 `yaml:"largest_share" doc:"largest part of a sum's weight that one client may have, above 0, at most 1; 0 means 0.9"`
+
+	Privacy       string   `yaml:"privacy" doc:"contract: take part in runs with a privacy contract only; none: also in runs that promise no privacy"`
+	Units         []string `yaml:"units" doc:"what a contract may protect: example, group, client; empty for any"`
+	Noise         float64  `yaml:"smallest_noise" doc:"least noise multiplier of a contract"`
+	Epsilon       float64  `yaml:"largest_epsilon" doc:"largest epsilon that one run may promise"`
+	Delta         float64  `yaml:"largest_delta" doc:"largest delta that one run may promise"`
+	BudgetEpsilon float64  `yaml:"budget_epsilon" doc:"largest epsilon over all runs, of all servers, that touch the same data"`
+	BudgetDelta   float64  `yaml:"budget_delta" doc:"largest delta over all of them"`
+	Architectures []string `yaml:"architectures" doc:"hashes of the networks that may be trained, as client check prints them; empty for any"`
+	Tasks         []string `yaml:"tasks" doc:"SHA-256 of the tasks that may be trained; empty for any"`
 }
 
 // defaultShare lets sites of very different size take part and still keeps a sum
@@ -36,9 +47,14 @@ type Policy struct {
 const defaultShare = 0.9
 
 // Default is a policy that lacks only the committee: sums of three and more, of
-// clients that all did something.
+// clients that all did something, and runs with a privacy contract only. Up to epsilon
+// 10 a guarantee is commonly called reasonable (Ponomareva et al., "How to DP-fy ML",
+// 2023, section 5.2), so that is the most that all runs together may reach.
 func Default() Policy {
-	return Policy{Roster: string(keyshare.RosterPinned), Organisations: 3, Cohort: 3, Work: 1, Weight: 1e-3, Share: defaultShare}
+	return Policy{
+		Roster: string(keyshare.RosterPinned), Organisations: 3, Cohort: 3, Work: 1, Weight: 1e-3, Share: defaultShare,
+		Privacy: WithContract, Noise: 0.5, Epsilon: 8, Delta: 1e-5, BudgetEpsilon: 10, BudgetDelta: 1e-4,
+	}
 }
 
 // Load reads a policy from a YAML file over Default. Nothing else, no variable and
@@ -76,6 +92,7 @@ func (p Policy) Validate() error {
 	if !(p.Share >= 0 && p.Share <= 1) {
 		bad("largest_share: got %g, want above 0, at most 1", p.Share)
 	}
+	problems = append(problems, p.validatePrivacy()...)
 	return errors.Join(problems...)
 }
 

@@ -77,7 +77,7 @@ func TestLoadRefuses(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want an error about %s", name, err, c.want)
 		}
-		if p != (Policy{}) {
+		if !cmp.Equal(p, Policy{}) {
 			t.Errorf("%s: a policy comes with the error", name)
 		}
 	}

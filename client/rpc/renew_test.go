@@ -16,6 +16,7 @@ import (
 
 	clientid "github.com/sotto-fl/sotto/client/identity"
 	"github.com/sotto-fl/sotto/client/participant"
+	"github.com/sotto-fl/sotto/privacy/ledger"
 	"github.com/sotto-fl/sotto/server/coordinator"
 	"github.com/sotto-fl/sotto/server/identity"
 	"github.com/sotto-fl/sotto/server/rpc"
@@ -28,6 +29,9 @@ func (orders) Attach(coordinator.Info) (rpc.Session, error) { return orders{}, n
 func (orders) Close()                                       {}
 func (orders) Model([32]byte) ([]float32, error)            { return nil, coordinator.ErrStale }
 func (orders) BodySize() int                                { return 1 }
+func (orders) Show(int64, bool) (ledger.Shown, error) {
+	return ledger.Shown{}, coordinator.ErrNoLedger
+}
 func (orders) Next(context.Context) (coordinator.Order, error) {
 	return coordinator.Order{Round: 1, Deadline: time.Minute}, nil
 }

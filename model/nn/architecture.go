@@ -2,6 +2,8 @@ package nn
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -57,6 +59,16 @@ type Architecture struct {
 	Name   string  `yaml:"name" json:"name"`
 	Input  Shape   `yaml:"input" json:"input"`
 	Layers []Layer `yaml:"layers" json:"layers"`
+}
+
+// Hash identifies an architecture: the SHA-256 of its JSON encoding. It names the network to those
+// who permit some and not others.
+func (a Architecture) Hash() ([32]byte, error) {
+	b, err := json.Marshal(a)
+	if err != nil {
+		return [32]byte{}, err
+	}
+	return sha256.Sum256(b), nil
 }
 
 // maxYAML is far above any architecture within maxLayers.

@@ -121,11 +121,14 @@ func noteBytes(n *note.Note) ([]byte, error) {
 
 const originStart = "sotto.ledger/v1/"
 
+// RunOrigin is the origin line of the checkpoints of a run's ledger.
+func RunOrigin(run string) string { return originStart + "run/" + run }
+
 // originOf is the origin line of a ledger with this first record.
 func originOf(r Record) string {
 	switch r := r.(type) {
 	case *Plan:
-		return originStart + "run/" + r.Run
+		return RunOrigin(r.Run)
 	case *DataSet:
 		return originStart + "data/" + r.ID
 	}

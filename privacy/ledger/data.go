@@ -3,6 +3,7 @@ package ledger
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -11,9 +12,44 @@ import (
 // Data is a data holder's own ledger: what all runs of all servers have cost one data set. It is safe for
 // concurrent use.
 type Data struct {
-	w     writer
-	state *DataState
+	w      writer
+	state  *DataState
+	prices *Prices
 }
+
+// Prices remembers of which plans the epsilons were computed again, so that many data holders in one process do it once
+// for each. It is safe for concurrent use.
+type Prices struct {
+	mu    sync.Mutex
+	known map[Hash]error
+}
+
+// check recomputes a plan's epsilons, unless that was done before. Nil remembers nothing.
+func (c *Prices) check(h Hash, p *Plan) error {
+	if c != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if err, ok := c.known[h]; ok {
+			return err
+		}
+	}
+	var err error
+	if d := p.recompute(func(_ frame, what, got, want string) *Difference {
+		return &Difference{Kind: "plan", What: what, Got: got, Want: want}
+	}, frame{}); d != nil {
+		err = d
+	}
+	if c != nil {
+		if c.known == nil {
+			c.known = map[Hash]error{}
+		}
+		c.known[h] = err
+	}
+	return err
+}
+
+// Share has the data holder use prices that others computed.
+func (d *Data) Share(p *Prices) { d.prices = p }
 
 // CreateData starts a ledger for a data set with a budget over all runs.
 func CreateData(storage Storage, private string, now time.Time, set DataSet) (*Data, error) {
@@ -101,15 +137,13 @@ func (d *Data) Accept(now time.Time, server string, p Inclusion) (rounds int, er
 	if !ok || s.Index != 0 {
 		return 0, fmt.Errorf("%w: record %d is a %s, want the plan", ErrProof, s.Index, s.Record.Kind())
 	}
-	var diff *Difference
-	if diff = plan.recompute(func(f frame, what, got, want string) *Difference {
-		return &Difference{Kind: "plan", What: what, Got: got, Want: want}
-	}, frame{}); diff != nil {
-		return 0, diff
+	hash := recordHash([]byte(p.Record))
+	if err := d.prices.check(hash, plan); err != nil {
+		return 0, err
 	}
 	d.w.mu.Lock()
 	defer d.w.mu.Unlock()
-	if _, err := d.w.append(now, &Accept{Server: server, Plan: plan, Hash: recordHash([]byte(p.Record))}); err != nil {
+	if _, err := d.w.append(now, &Accept{Server: server, Plan: plan, Hash: hash}); err != nil {
 		return 0, err
 	}
 	return d.state.Runs[len(d.state.Runs)-1].Limit, nil
@@ -198,7 +232,7 @@ func (s *DataState) pin(server, origin string) (*Pin, Head) {
 func (d *Data) Seen(server, run string) Head {
 	d.w.mu.Lock()
 	defer d.w.mu.Unlock()
-	_, h := d.state.pin(strings.TrimSpace(server), originStart+"run/"+run)
+	_, h := d.state.pin(strings.TrimSpace(server), RunOrigin(run))
 	return h
 }
 
@@ -209,6 +243,55 @@ func (d *Data) Balance() Balance {
 	return d.state.Balance
 }
 
+// Set returns what the ledger is about, with its budget as it is now.
+func (d *Data) Set() DataSet {
+	d.w.mu.Lock()
+	defer d.w.mu.Unlock()
+	set := *d.state.Set
+	set.Epsilon, set.Delta = d.state.limits()
+	return set
+}
+
+// Rebudget changes what may be spent in all. What is spent stays spent; uploads that would be over a lower budget are
+// refused from here on.
+func (d *Data) Rebudget(now time.Time, epsilon Epsilon, delta float64) error {
+	return d.add(now, &Rebudget{Epsilon: epsilon, Delta: delta})
+}
+
+// Unprotected notes that the data was used in a run that promises no privacy.
+func (d *Data) Unprotected(now time.Time, run string) error {
+	d.w.mu.Lock()
+	defer d.w.mu.Unlock()
+	for _, u := range d.state.Unprotected {
+		if u.Run == run {
+			return nil
+		}
+	}
+	_, err := d.w.append(now, &Unprotected{Run: run})
+	return err
+}
+
+// Bears returns an *Overspend if the budget does not bear an upload in a round, and ErrOrder if the round's charge was
+// taken back: what Charge would refuse, before any work is done.
+func (d *Data) Bears(plan Hash, round int) error {
+	d.w.mu.Lock()
+	defer d.w.mu.Unlock()
+	p, err := d.state.run(plan)
+	if err != nil {
+		return err
+	}
+	_, err = d.state.checkUpload(p, &Upload{Plan: plan, Round: round, Attempt: 1, Work: p.rounds[round].work})
+	return err
+}
+
+// Snapshot returns what follows from the ledger now, and how many records it has. It is read-only and holds until the
+// ledger is written again.
+func (d *Data) Snapshot() (s DataState, records int64) {
+	d.w.mu.Lock()
+	defer d.w.mu.Unlock()
+	return *d.state, d.w.tree.size
+}
+
 // Runs returns what each run has cost, in the order of acceptance.
 func (d *Data) Runs() []Participating {
 	d.w.mu.Lock()
@@ -216,7 +299,7 @@ func (d *Data) Runs() []Participating {
 	var out []Participating
 	for _, p := range d.state.Runs {
 		q := *p
-		q.rounds = nil
+		q.rounds = nil // the map is the ledger's own
 		out = append(out, q)
 	}
 	return out

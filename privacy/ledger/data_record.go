@@ -71,6 +71,19 @@ type Refusal struct {
 	Reason string `json:"reason"`
 }
 
+// Rebudget changes what may be spent over all runs, by the data holder's own decision.
+type Rebudget struct {
+	Epsilon Epsilon `json:"epsilon"`
+	Delta   float64 `json:"delta"`
+	Balance Balance `json:"balance"`
+}
+
+// Unprotected says that the data was used in a run without a privacy contract: what such a run gives away has no bound,
+// and the balance does not speak of it.
+type Unprotected struct {
+	Run string `json:"run"`
+}
+
 func (*DataSet) Kind() string  { return "data-set" }
 func (*Accept) Kind() string   { return "accept" }
 func (*Upload) Kind() string   { return "upload" }
@@ -79,6 +92,9 @@ func (*Finished) Kind() string { return "finished" }
 func (*Pin) Kind() string      { return "pin" }
 func (*Alarm) Kind() string    { return "alarm" }
 func (*Refusal) Kind() string  { return "refusal" }
+
+func (*Rebudget) Kind() string    { return "rebudget" }
+func (*Unprotected) Kind() string { return "unprotected" }
 
 func emptyData(kind string) Record {
 	switch kind {
@@ -98,6 +114,10 @@ func emptyData(kind string) Record {
 		return new(Alarm)
 	case "refusal":
 		return new(Refusal)
+	case "rebudget":
+		return new(Rebudget)
+	case "unprotected":
+		return new(Unprotected)
 	}
 	return nil
 }
@@ -112,6 +132,8 @@ func dataBalance(r Record) *Balance {
 		return &r.Balance
 	case *Finished:
 		return &r.Balance
+	case *Rebudget:
+		return &r.Balance
 	}
 	return nil
 }
@@ -122,11 +144,22 @@ func (r *DataSet) validate() error {
 	if r.Version != dataVersion {
 		return invalid("data holder's ledger of version %d, this program reads %d", r.Version, dataVersion)
 	}
-	if !(r.Epsilon > 0) || !(r.Delta >= 0 && r.Delta < 1) {
-		return invalid("budget of epsilon %v at delta %v", r.Epsilon, r.Delta)
+	if err := budget(r.Epsilon, r.Delta); err != nil {
+		return err
 	}
 	return text("id", r.ID, 1)
 }
+
+func budget(e Epsilon, delta float64) error {
+	if !(e > 0) || !(delta >= 0 && delta < 1) {
+		return invalid("budget of epsilon %v at delta %v", e, delta)
+	}
+	return nil
+}
+
+func (r *Rebudget) validate() error { return budget(r.Epsilon, r.Delta) }
+
+func (r *Unprotected) validate() error { return text("run", r.Run, 1) }
 
 func (r *Accept) validate() error {
 	if r.Plan == nil {

@@ -30,11 +30,14 @@ type uploaded struct {
 // DataState is what follows from the records of a data holder's ledger.
 type DataState struct {
 	Set      *DataSet
+	Budget   *Rebudget        // the newest; nil while that of Set stands
 	Runs     []*Participating // in the order of acceptance
 	Balance  Balance          // over all runs: Claim is what is set aside, spent or not
 	Pins     []*Pin           // the newest of each ledger
 	Alarms   []*Alarm
 	Refusals []*Refusal
+
+	Unprotected []*Unprotected // runs that no budget covers
 
 	byPlan map[Hash]*Participating
 }
@@ -52,6 +55,14 @@ func (p *Participating) cost() Epsilon {
 		return p.Spent
 	}
 	return p.Earmark
+}
+
+// limits is the budget over all runs as it stands.
+func (s *DataState) limits() (Epsilon, float64) {
+	if s.Budget != nil {
+		return s.Budget.Epsilon, s.Budget.Delta
+	}
+	return s.Set.Epsilon, s.Set.Delta
 }
 
 // balance adds runs up, with one of them changed. Epsilons and deltas of runs add: each run's number of rounds is
@@ -76,13 +87,16 @@ func (s *DataState) balance(changed *Participating) Balance {
 	if changed != nil && !found {
 		add(changed)
 	}
-	switch {
-	case math.IsInf(float64(s.Set.Epsilon), 1):
-		b.Left = s.Set.Epsilon
-	default:
-		b.Left = max(0, s.Set.Epsilon-b.Claim)
-	}
+	epsilon, _ := s.limits()
+	b.Left = left(epsilon, b.Claim)
 	return b
+}
+
+func left(budget, claim Epsilon) Epsilon {
+	if math.IsInf(float64(budget), 1) {
+		return budget
+	}
+	return max(0, budget-claim)
 }
 
 // limit returns how many rounds of a plan the rest of the budget bears.
@@ -151,7 +165,13 @@ func (s *DataState) check(r Record) (Balance, error) {
 		after := *p
 		after.Finished = true
 		return s.balance(&after), nil
-	case *Pin, *Alarm, *Refusal, *Note:
+	case *Rebudget:
+		if err := r.validate(); err != nil {
+			return b, err
+		}
+		b.Left = left(r.Epsilon, b.Claim)
+		return b, nil
+	case *Pin, *Alarm, *Refusal, *Unprotected, *Note:
 		return b, nil
 	}
 	return b, order("%s does not belong into a data holder's ledger", r.Kind())
@@ -183,12 +203,13 @@ func (s *DataState) checkAccept(r *Accept) (Balance, error) {
 	for _, p := range s.Runs {
 		delta += p.Delta
 	}
-	if delta > s.Set.Delta*(1+Tolerance) && !math.IsInf(float64(s.Set.Epsilon), 1) {
-		return s.Balance, fmt.Errorf("%w: delta would be %.3g of %.3g", ErrOverspend, delta, s.Set.Delta)
+	epsilon, most := s.limits()
+	if delta > most*(1+Tolerance) && !math.IsInf(float64(epsilon), 1) {
+		return s.Balance, fmt.Errorf("%w: delta would be %.3g of %.3g", ErrOverspend, delta, most)
 	}
 	if n := s.limit(r.Plan); n < 1 || r.Rounds != n {
 		if n < 1 {
-			return s.Balance, &Overspend{Need: float64(s.Balance.Claim + r.Plan.After(1)), Budget: float64(s.Set.Epsilon), Claim: float64(s.Balance.Claim)}
+			return s.Balance, &Overspend{Need: float64(s.Balance.Claim + r.Plan.After(1)), Budget: float64(epsilon), Claim: float64(s.Balance.Claim)}
 		}
 		return s.Balance, invalid("%d rounds of run %q, the budget bears %d", r.Rounds, r.Plan.Run, n)
 	}
@@ -221,12 +242,15 @@ func (s *DataState) checkUpload(p *Participating, r *Upload) (Balance, error) {
 	case Voided:
 		return s.Balance, order("round %d of run %q is closed: its charge was taken back for ever", r.Round, p.Plan.Run)
 	}
-	if p.Charged+1 > p.Limit {
+	after := s.balance(p.charged(1))
+	epsilon, _ := s.limits()
+	// A budget that was lowered below what is set aside stops uploads when it is spent.
+	if p.Charged+1 > p.Limit || after.Spent > epsilon {
 		return s.Balance, &Overspend{
-			Need: float64(s.Balance.Claim - p.cost() + p.charged(1).Spent), Budget: float64(s.Set.Epsilon), Claim: float64(s.Balance.Claim),
+			Need: float64(s.Balance.Claim - p.cost() + p.charged(1).Spent), Budget: float64(epsilon), Claim: float64(s.Balance.Claim),
 		}
 	}
-	return s.balance(p.charged(1)), nil
+	return after, nil
 }
 
 func (s *DataState) checkUncharge(p *Participating, r *Uncharge) (Balance, error) {
@@ -304,6 +328,10 @@ func (s *DataState) apply(r Record, b Balance, _ Hash) {
 		s.Alarms = append(s.Alarms, r)
 	case *Refusal:
 		s.Refusals = append(s.Refusals, r)
+	case *Rebudget:
+		s.Budget = r
+	case *Unprotected:
+		s.Unprotected = append(s.Unprotected, r)
 	}
 }
 

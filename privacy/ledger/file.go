@@ -90,5 +90,27 @@ func (s *File) fail(err error) error {
 	return err
 }
 
+// Release lets other processes write the ledger until Acquire, and returns its size in bytes.
+func (s *File) Release() (size int64, err error) {
+	info, err := s.f.Stat()
+	if err != nil {
+		return 0, errors.Join(err, unlock(s.f))
+	}
+	return info.Size(), unlock(s.f)
+}
+
+// Acquire takes the ledger back, or returns ErrInUse. If its size is not what Release returned, another process has
+// written, and the caller opens the ledger anew.
+func (s *File) Acquire() (size int64, err error) {
+	if err := lock(s.f); err != nil {
+		return 0, err
+	}
+	info, err := s.f.Stat()
+	if err != nil {
+		return 0, errors.Join(err, unlock(s.f))
+	}
+	return info.Size(), nil
+}
+
 // Close releases the file.
 func (s *File) Close() error { return s.f.Close() }

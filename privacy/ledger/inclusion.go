@@ -25,19 +25,11 @@ type Participation struct {
 func (l *Ledger) Prove(index int64) (Inclusion, error) {
 	l.w.mu.Lock()
 	defer l.w.mu.Unlock()
-	w := &l.w
-	if index < 0 || index >= w.tree.size {
-		return Inclusion{}, fmt.Errorf("%w: no record %d, the ledger has %d", ErrProof, index, w.tree.size)
-	}
-	p, err := tlog.ProveRecord(w.tree.size, index, &w.tree)
+	leaf, err := l.w.leaf(index)
 	if err != nil {
-		return Inclusion{}, fmt.Errorf("prove record %d: %w", index, err)
+		return Inclusion{}, err
 	}
-	b, err := w.body(index)
-	if err != nil {
-		return Inclusion{}, fmt.Errorf("prove record %d: %w", index, err)
-	}
-	return Inclusion{string(b), hashes(p), string(w.checkpoint)}, nil
+	return Inclusion{leaf.Record, leaf.Proof, string(l.w.checkpoint)}, nil
 }
 
 // body reads one record's bytes, without the rest where the storage can.
@@ -93,7 +85,7 @@ func (p Participation) Check(public, run, client string) (round int, err error) 
 	if err != nil {
 		return 0, err
 	}
-	if origin, _, _ := OpenCheckpoint([]byte(p.Checkpoint), public); origin != originStart+"run/"+run {
+	if origin, _, _ := OpenCheckpoint([]byte(p.Checkpoint), public); origin != RunOrigin(run) {
 		return 0, fmt.Errorf("%w: the ledger is %q, not of run %q", ErrProof, origin, run)
 	}
 	var root Hash

@@ -227,6 +227,9 @@ func (p *Plan) After(n int) Epsilon {
 	return p.Milestones[min(i, len(p.Milestones)-1)].Epsilon
 }
 
+// Whole bounds the epsilon of one unit if the run takes all its rounds.
+func (p *Plan) Whole() Epsilon { return p.After(p.last()) }
+
 // validate checks form and what is cheap. Verify computes the milestones again.
 func (p *Plan) validate() error {
 	bad := func(format string, args ...any) error {

@@ -311,6 +311,7 @@ type attempt struct {
 	announcement   keyshare.Announcement // under threshold encryption
 	keys           []keyshare.RoundKey
 	goal           int
+	reserved       int64          // index of the round's reservation in the ledger
 	entry          *entry         // once certified, under a privacy contract
 	pending        *Pending       // once key holders have seen its set
 	lr, clip       float64        // clip: where it adapts, else 0

@@ -16,6 +16,7 @@ import (
 // blinds participants in it.
 type Books struct {
 	Ledger *ledger.Ledger
+	Key    string // the ledger's public key, which clients are shown
 	Secret []byte // at least 32 bytes, of the run alone
 }
 
@@ -54,10 +55,26 @@ type entry struct {
 	sum         ledger.Hash
 }
 
+// Show is what a client wants to see of the ledger before it trains in the open round:
+// see ledger.Shown. seen is how many records it has seen, 0 for none. It returns ErrStale
+// when no round is open, and ErrNoLedger for a run without a privacy contract.
+func (c *Coordinator) Show(seen int64, plan bool) (ledger.Shown, error) {
+	if c.books == nil {
+		return ledger.Shown{}, ErrNoLedger
+	}
+	c.mu.Lock()
+	a := c.open
+	c.mu.Unlock()
+	if a == nil {
+		return ledger.Shown{}, fmt.Errorf("the ledger of run %s: no round is open: %w", c.cfg.Name, ErrStale)
+	}
+	return c.books.Ledger.Show(c.books.Key, seen, a.reserved, plan)
+}
+
 // reserve sets the round's cost aside before its cohort is drawn and returns the
 // ledger's head, which the announcement names. A budget that does not bear the round
 // halts the run: ledger.ErrOverspend.
-func (c *Coordinator) reserve(ticket uint64, try int) (head statement.Digest, err error) {
+func (c *Coordinator) reserve(ticket uint64, try int) (head ledger.Head, err error) {
 	if c.books == nil {
 		return head, nil
 	}
@@ -70,7 +87,7 @@ func (c *Coordinator) reserve(ticket uint64, try int) (head statement.Digest, er
 	if err != nil {
 		return head, fmt.Errorf("reserve round %d in the ledger: %w", ticket, err)
 	}
-	return statement.Digest(h.Root), nil
+	return h, nil
 }
 
 // charge writes the round down as spent, before any key holder is asked to sign.

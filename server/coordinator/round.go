@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/sotto-fl/sotto/internal/seed"
+	"github.com/sotto-fl/sotto/internal/statement"
 	"github.com/sotto-fl/sotto/server/round"
 )
 
@@ -74,9 +75,9 @@ func (c *Coordinator) plan(ctx context.Context) (*attempt, error) {
 	for _, info := range cohort {
 		a.examples[info.Client] = info.Examples
 	}
-	a.goal = goal
+	a.goal, a.reserved = goal, head.Size-1
 	if c.committee != nil {
-		c.announce(a, goal, head)
+		c.announce(a, goal, statement.Digest(head.Root))
 	}
 	if a.sum, err = c.carrier.newSum(a); err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ var (
 	ErrStale      = errors.New("the report is not for the open round")
 	ErrMalformed  = errors.New("the report is malformed")
 	ErrHalted     = errors.New("the run is halted")
+	ErrNoLedger   = errors.New("the run has no privacy contract, and so no ledger")
 )
 
 // Info is what a client declares when it attaches. The number of examples is

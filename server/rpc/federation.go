@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/sotto-fl/sotto/privacy/ledger"
 	pb "github.com/sotto-fl/sotto/proto/sotto/v1"
 	"github.com/sotto-fl/sotto/server/coordinator"
 )
@@ -94,6 +96,37 @@ func orderMessage(o coordinator.Order) *pb.Order {
 		m.Sealing = &pb.Sealing{Announcement: s.Announcement, Terms: s.Terms, Record: s.Record, Keys: s.Keys, Work: s.Work}
 	}
 	return m
+}
+
+// Ledger shows the ledger as it stands in the open round.
+func (f *federation) Ledger(_ context.Context, r *pb.LedgerRequest) (*pb.LedgerResponse, error) {
+	if err := checkVersion(r.GetProtocolVersion()); err != nil {
+		return nil, err
+	}
+	if r.GetSeen() > math.MaxInt64 {
+		return nil, fmt.Errorf("%d records of the ledger seen: %w", r.GetSeen(), errMalformed)
+	}
+	s, err := f.run.Show(int64(r.GetSeen()), r.GetPlan())
+	if err != nil {
+		return nil, err
+	}
+	m := &pb.LedgerResponse{Key: s.Key, Checkpoint: []byte(s.Checkpoint), Consistency: proofMessage(s.Consistency), Reservation: leafMessage(s.Reservation)}
+	if r.GetPlan() {
+		m.Plan = leafMessage(s.Plan)
+	}
+	return m, nil
+}
+
+func leafMessage(l ledger.Leaf) *pb.LedgerRecord {
+	return &pb.LedgerRecord{Record: []byte(l.Record), Proof: proofMessage(l.Proof)}
+}
+
+func proofMessage(proof []ledger.Hash) [][]byte {
+	out := make([][]byte, len(proof))
+	for i := range proof {
+		out[i] = proof[i][:]
+	}
+	return out
 }
 
 func (f *federation) Model(r *pb.ModelRequest, stream grpc.ServerStreamingServer[pb.ModelResponse]) error {

@@ -20,6 +20,7 @@ import (
 	clientid "github.com/sotto-fl/sotto/client/identity"
 	"github.com/sotto-fl/sotto/client/participant"
 	client "github.com/sotto-fl/sotto/client/rpc"
+	"github.com/sotto-fl/sotto/privacy/ledger"
 	"github.com/sotto-fl/sotto/server/coordinator"
 	"github.com/sotto-fl/sotto/server/identity"
 	"github.com/sotto-fl/sotto/server/round"
@@ -84,6 +85,10 @@ func (f *fakeRun) Model([32]byte) ([]float32, error) {
 }
 
 func (f *fakeRun) BodySize() int { return f.size }
+
+func (f *fakeRun) Show(int64, bool) (ledger.Shown, error) {
+	return ledger.Shown{}, coordinator.ErrNoLedger
+}
 
 func (f *fakeRun) Report(_ context.Context, _ string, r coordinator.Report) (coordinator.Receipt, error) {
 	f.mu.Lock()

@@ -57,6 +57,7 @@ var outcomes = []struct {
 	{committee.ErrNoRecord, codes.Unavailable, pb.ReasonNoRecord},
 	{committee.ErrOtherKey, codes.AlreadyExists, pb.ReasonMalformed},
 	{committee.ErrSignature, codes.InvalidArgument, pb.ReasonMalformed},
+	{coordinator.ErrNoLedger, codes.FailedPrecondition, pb.ReasonMalformed},
 	{coordinator.ErrNoCommittee, codes.Unavailable, pb.ReasonNoRecord},
 	{identity.ErrBadRequest, codes.InvalidArgument, pb.ReasonBadRequest},
 }

@@ -1,10 +1,15 @@
 package scenario
 
 import (
+	"context"
 	"crypto/rand"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
+	"github.com/sotto-fl/sotto/client/books"
+	"github.com/sotto-fl/sotto/client/participant"
 	"github.com/sotto-fl/sotto/internal/statement"
 	"github.com/sotto-fl/sotto/model"
 	"github.com/sotto-fl/sotto/privacy/ledger"
@@ -19,6 +24,36 @@ func (p *pages) Read() ([]byte, error) { return slices.Clone(p.b), nil }
 func (p *pages) Append(b []byte) error {
 	p.b = append(p.b, b...)
 	return nil
+}
+
+// unlimited is the budget of simulated data over all runs: there is one run.
+var unlimited = books.Limit{Epsilon: 1e5, Delta: 0.999}
+
+// shelf makes the data holders' own books, which share the costly part.
+type shelf struct {
+	c      *coordinator.Coordinator
+	prices ledger.Prices
+}
+
+// books are those of one client; nil in a run without a privacy contract.
+func (s *shelf) books(client string) (participant.Books, error) {
+	if s == nil {
+		return nil, nil
+	}
+	m, err := books.NewMemory(client, unlimited, &s.prices, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return books.New(m, s, m, unlimited, time.Now), nil
+}
+
+// Ledger implements books.Source.
+func (s *shelf) Ledger(_ context.Context, seen int64, plan bool) (ledger.Shown, error) {
+	shown, err := s.c.Show(seen, plan)
+	if errors.Is(err, coordinator.ErrStale) {
+		err = fmt.Errorf("%w: %w", participant.ErrClosed, err)
+	}
+	return shown, err
 }
 
 // newBooks starts the ledger of a simulated run, with a key of its own.
@@ -49,5 +84,5 @@ func newBooks(s Scenario, committee *coordinator.Committee, initial []float32) (
 		return nil, nil, "", err
 	}
 	secret := statement.New("sotto/simulated-cohorts/v1").Uint(s.Run.Seed).Hash()
-	return &coordinator.Books{Ledger: l, Secret: secret[:]}, storage, public, nil
+	return &coordinator.Books{Ledger: l, Key: public, Secret: secret[:]}, storage, public, nil
 }

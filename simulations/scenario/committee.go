@@ -91,6 +91,8 @@ func newCommittee(s Scenario) (_ *committee, err error) {
 		Committee: hex.EncodeToString(hash[:]), Roster: string(keyshare.RosterPinned),
 		Organisations: s.Run.Rounds.MinReports, Cohort: s.Run.Rounds.MinReports,
 		Work: s.Run.Committee.MinWork, Weight: s.Run.Committee.MinWeight,
+		// A simulated data holder takes part in whatever the scenario says.
+		Privacy: policy.WithoutContract, Epsilon: unlimited.Epsilon, Delta: unlimited.Delta, BudgetEpsilon: unlimited.Epsilon, BudgetDelta: unlimited.Delta,
 	}
 	for i := range s.Clients {
 		_, key, err := ed25519.GenerateKey(rand.Reader)

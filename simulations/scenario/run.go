@@ -105,6 +105,10 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	var owners *shelf
+	if options.Books != nil {
+		owners = &shelf{c: c}
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.Run(ctx) })
 	if holders != nil {
@@ -139,7 +143,11 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 					return err
 				}
 			}
-			p := participant.New(name, server, owner, pool, sealer, secrets(s.Run.Seed, name))
+			own, err := owners.books(name)
+			if err != nil {
+				return err
+			}
+			p := participant.New(name, server, owner, pool, sealer, secrets(s.Run.Seed, name), own)
 			if err := p.Run(ctx, participant.Info{Examples: owner.training.Len()}); err != nil {
 				return fmt.Errorf("client %s: %w", name, err)
 			}

@@ -890,6 +890,204 @@ func (x *Receipt) GetRepeated() bool {
 	return false
 }
 
+type LedgerRequest struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	ProtocolVersion uint32                 `protobuf:"varint,1,opt,name=protocol_version,json=protocolVersion,proto3" json:"protocol_version,omitempty"`
+	// Records of the ledger that the client has seen; 0 for none.
+	Seen uint64 `protobuf:"varint,2,opt,name=seen,proto3" json:"seen,omitempty"`
+	// Whether the client wants the plan, the first record.
+	Plan          bool `protobuf:"varint,3,opt,name=plan,proto3" json:"plan,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LedgerRequest) Reset() {
+	*x = LedgerRequest{}
+	mi := &file_sotto_v1_federation_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LedgerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LedgerRequest) ProtoMessage() {}
+
+func (x *LedgerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sotto_v1_federation_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LedgerRequest.ProtoReflect.Descriptor instead.
+func (*LedgerRequest) Descriptor() ([]byte, []int) {
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *LedgerRequest) GetProtocolVersion() uint32 {
+	if x != nil {
+		return x.ProtocolVersion
+	}
+	return 0
+}
+
+func (x *LedgerRequest) GetSeen() uint64 {
+	if x != nil {
+		return x.Seen
+	}
+	return 0
+}
+
+func (x *LedgerRequest) GetPlan() bool {
+	if x != nil {
+		return x.Plan
+	}
+	return false
+}
+
+type LedgerResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Public key of the ledger: one line, in the form of a signed note's verifier key.
+	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// Newest signed checkpoint.
+	Checkpoint []byte `protobuf:"bytes,2,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	// SHA-256 each: that it continues the ledger of the size that was seen.
+	Consistency [][]byte `protobuf:"bytes,3,rep,name=consistency,proto3" json:"consistency,omitempty"`
+	// The record that sets the open round aside.
+	Reservation *LedgerRecord `protobuf:"bytes,4,opt,name=reservation,proto3" json:"reservation,omitempty"`
+	// The first record, if it was asked for.
+	Plan          *LedgerRecord `protobuf:"bytes,5,opt,name=plan,proto3" json:"plan,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LedgerResponse) Reset() {
+	*x = LedgerResponse{}
+	mi := &file_sotto_v1_federation_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LedgerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LedgerResponse) ProtoMessage() {}
+
+func (x *LedgerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sotto_v1_federation_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LedgerResponse.ProtoReflect.Descriptor instead.
+func (*LedgerResponse) Descriptor() ([]byte, []int) {
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *LedgerResponse) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *LedgerResponse) GetCheckpoint() []byte {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
+}
+
+func (x *LedgerResponse) GetConsistency() [][]byte {
+	if x != nil {
+		return x.Consistency
+	}
+	return nil
+}
+
+func (x *LedgerResponse) GetReservation() *LedgerRecord {
+	if x != nil {
+		return x.Reservation
+	}
+	return nil
+}
+
+func (x *LedgerResponse) GetPlan() *LedgerRecord {
+	if x != nil {
+		return x.Plan
+	}
+	return nil
+}
+
+// LedgerRecord is a record with the proof that it is in the ledger.
+type LedgerRecord struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Canonical bytes.
+	Record []byte `protobuf:"bytes,1,opt,name=record,proto3" json:"record,omitempty"`
+	// SHA-256 each.
+	Proof         [][]byte `protobuf:"bytes,2,rep,name=proof,proto3" json:"proof,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LedgerRecord) Reset() {
+	*x = LedgerRecord{}
+	mi := &file_sotto_v1_federation_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LedgerRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LedgerRecord) ProtoMessage() {}
+
+func (x *LedgerRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_sotto_v1_federation_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LedgerRecord.ProtoReflect.Descriptor instead.
+func (*LedgerRecord) Descriptor() ([]byte, []int) {
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *LedgerRecord) GetRecord() []byte {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
+func (x *LedgerRecord) GetProof() [][]byte {
+	if x != nil {
+		return x.Proof
+	}
+	return nil
+}
+
 var File_sotto_v1_federation_proto protoreflect.FileDescriptor
 
 const file_sotto_v1_federation_proto_rawDesc = "" +
@@ -954,12 +1152,28 @@ const file_sotto_v1_federation_proto_rawDesc = "" +
 	"\n" +
 	"body_bytes\x18\a \x01(\x04R\tbodyBytes\"%\n" +
 	"\aReceipt\x12\x1a\n" +
-	"\brepeated\x18\x01 \x01(\bR\brepeated2\xb8\x01\n" +
+	"\brepeated\x18\x01 \x01(\bR\brepeated\"b\n" +
+	"\rLedgerRequest\x12)\n" +
+	"\x10protocol_version\x18\x01 \x01(\rR\x0fprotocolVersion\x12\x12\n" +
+	"\x04seen\x18\x02 \x01(\x04R\x04seen\x12\x12\n" +
+	"\x04plan\x18\x03 \x01(\bR\x04plan\"\xca\x01\n" +
+	"\x0eLedgerResponse\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x1e\n" +
+	"\n" +
+	"checkpoint\x18\x02 \x01(\fR\n" +
+	"checkpoint\x12 \n" +
+	"\vconsistency\x18\x03 \x03(\fR\vconsistency\x128\n" +
+	"\vreservation\x18\x04 \x01(\v2\x16.sotto.v1.LedgerRecordR\vreservation\x12*\n" +
+	"\x04plan\x18\x05 \x01(\v2\x16.sotto.v1.LedgerRecordR\x04plan\"<\n" +
+	"\fLedgerRecord\x12\x16\n" +
+	"\x06record\x18\x01 \x01(\fR\x06record\x12\x14\n" +
+	"\x05proof\x18\x02 \x03(\fR\x05proof2\xf5\x01\n" +
 	"\n" +
 	"Federation\x126\n" +
 	"\x06Attend\x12\x17.sotto.v1.AttendRequest\x1a\x0f.sotto.v1.Order(\x010\x01\x12:\n" +
 	"\x05Model\x12\x16.sotto.v1.ModelRequest\x1a\x17.sotto.v1.ModelResponse0\x01\x126\n" +
-	"\x06Report\x12\x17.sotto.v1.ReportRequest\x1a\x11.sotto.v1.Receipt(\x01B2Z0github.com/sotto-fl/sotto/proto/sotto/v1;sottov1b\x06proto3"
+	"\x06Report\x12\x17.sotto.v1.ReportRequest\x1a\x11.sotto.v1.Receipt(\x01\x12;\n" +
+	"\x06Ledger\x12\x17.sotto.v1.LedgerRequest\x1a\x18.sotto.v1.LedgerResponseB2Z0github.com/sotto-fl/sotto/proto/sotto/v1;sottov1b\x06proto3"
 
 var (
 	file_sotto_v1_federation_proto_rawDescOnce sync.Once
@@ -973,7 +1187,7 @@ func file_sotto_v1_federation_proto_rawDescGZIP() []byte {
 	return file_sotto_v1_federation_proto_rawDescData
 }
 
-var file_sotto_v1_federation_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_sotto_v1_federation_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_sotto_v1_federation_proto_goTypes = []any{
 	(*AttendRequest)(nil),       // 0: sotto.v1.AttendRequest
 	(*Hello)(nil),               // 1: sotto.v1.Hello
@@ -987,27 +1201,34 @@ var file_sotto_v1_federation_proto_goTypes = []any{
 	(*ReportRequest)(nil),       // 9: sotto.v1.ReportRequest
 	(*ReportHeader)(nil),        // 10: sotto.v1.ReportHeader
 	(*Receipt)(nil),             // 11: sotto.v1.Receipt
-	(*durationpb.Duration)(nil), // 12: google.protobuf.Duration
+	(*LedgerRequest)(nil),       // 12: sotto.v1.LedgerRequest
+	(*LedgerResponse)(nil),      // 13: sotto.v1.LedgerResponse
+	(*LedgerRecord)(nil),        // 14: sotto.v1.LedgerRecord
+	(*durationpb.Duration)(nil), // 15: google.protobuf.Duration
 }
 var file_sotto_v1_federation_proto_depIdxs = []int32{
 	1,  // 0: sotto.v1.AttendRequest.hello:type_name -> sotto.v1.Hello
 	2,  // 1: sotto.v1.AttendRequest.ready:type_name -> sotto.v1.Ready
 	5,  // 2: sotto.v1.Order.codec:type_name -> sotto.v1.Codec
-	12, // 3: sotto.v1.Order.deadline:type_name -> google.protobuf.Duration
+	15, // 3: sotto.v1.Order.deadline:type_name -> google.protobuf.Duration
 	4,  // 4: sotto.v1.Order.sealing:type_name -> sotto.v1.Sealing
 	8,  // 5: sotto.v1.ModelResponse.header:type_name -> sotto.v1.ModelHeader
 	10, // 6: sotto.v1.ReportRequest.header:type_name -> sotto.v1.ReportHeader
-	0,  // 7: sotto.v1.Federation.Attend:input_type -> sotto.v1.AttendRequest
-	6,  // 8: sotto.v1.Federation.Model:input_type -> sotto.v1.ModelRequest
-	9,  // 9: sotto.v1.Federation.Report:input_type -> sotto.v1.ReportRequest
-	3,  // 10: sotto.v1.Federation.Attend:output_type -> sotto.v1.Order
-	7,  // 11: sotto.v1.Federation.Model:output_type -> sotto.v1.ModelResponse
-	11, // 12: sotto.v1.Federation.Report:output_type -> sotto.v1.Receipt
-	10, // [10:13] is the sub-list for method output_type
-	7,  // [7:10] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	14, // 7: sotto.v1.LedgerResponse.reservation:type_name -> sotto.v1.LedgerRecord
+	14, // 8: sotto.v1.LedgerResponse.plan:type_name -> sotto.v1.LedgerRecord
+	0,  // 9: sotto.v1.Federation.Attend:input_type -> sotto.v1.AttendRequest
+	6,  // 10: sotto.v1.Federation.Model:input_type -> sotto.v1.ModelRequest
+	9,  // 11: sotto.v1.Federation.Report:input_type -> sotto.v1.ReportRequest
+	12, // 12: sotto.v1.Federation.Ledger:input_type -> sotto.v1.LedgerRequest
+	3,  // 13: sotto.v1.Federation.Attend:output_type -> sotto.v1.Order
+	7,  // 14: sotto.v1.Federation.Model:output_type -> sotto.v1.ModelResponse
+	11, // 15: sotto.v1.Federation.Report:output_type -> sotto.v1.Receipt
+	13, // 16: sotto.v1.Federation.Ledger:output_type -> sotto.v1.LedgerResponse
+	13, // [13:17] is the sub-list for method output_type
+	9,  // [9:13] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_sotto_v1_federation_proto_init() }
@@ -1033,7 +1254,7 @@ func file_sotto_v1_federation_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sotto_v1_federation_proto_rawDesc), len(file_sotto_v1_federation_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,7 @@ const (
 	Federation_Attend_FullMethodName = "/sotto.v1.Federation/Attend"
 	Federation_Model_FullMethodName  = "/sotto.v1.Federation/Model"
 	Federation_Report_FullMethodName = "/sotto.v1.Federation/Report"
+	Federation_Ledger_FullMethodName = "/sotto.v1.Federation/Ledger"
 )
 
 // FederationClient is the client API for Federation service.
@@ -43,6 +44,9 @@ type FederationClient interface {
 	// Report takes one update: a header, then chunks. Repeating an accepted report
 	// is harmless and answered with repeated = true.
 	Report(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ReportRequest, Receipt], error)
+	// Ledger shows what the server's ledger says of the open round, before the client
+	// trains in it. Every proof is under the checkpoint in the answer.
+	Ledger(ctx context.Context, in *LedgerRequest, opts ...grpc.CallOption) (*LedgerResponse, error)
 }
 
 type federationClient struct {
@@ -98,6 +102,16 @@ func (c *federationClient) Report(ctx context.Context, opts ...grpc.CallOption) 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Federation_ReportClient = grpc.ClientStreamingClient[ReportRequest, Receipt]
 
+func (c *federationClient) Ledger(ctx context.Context, in *LedgerRequest, opts ...grpc.CallOption) (*LedgerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LedgerResponse)
+	err := c.cc.Invoke(ctx, Federation_Ledger_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // FederationServer is the server API for Federation service.
 // All implementations must embed UnimplementedFederationServer
 // for forward compatibility.
@@ -117,6 +131,9 @@ type FederationServer interface {
 	// Report takes one update: a header, then chunks. Repeating an accepted report
 	// is harmless and answered with repeated = true.
 	Report(grpc.ClientStreamingServer[ReportRequest, Receipt]) error
+	// Ledger shows what the server's ledger says of the open round, before the client
+	// trains in it. Every proof is under the checkpoint in the answer.
+	Ledger(context.Context, *LedgerRequest) (*LedgerResponse, error)
 	mustEmbedUnimplementedFederationServer()
 }
 
@@ -135,6 +152,9 @@ func (UnimplementedFederationServer) Model(*ModelRequest, grpc.ServerStreamingSe
 }
 func (UnimplementedFederationServer) Report(grpc.ClientStreamingServer[ReportRequest, Receipt]) error {
 	return status.Error(codes.Unimplemented, "method Report not implemented")
+}
+func (UnimplementedFederationServer) Ledger(context.Context, *LedgerRequest) (*LedgerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Ledger not implemented")
 }
 func (UnimplementedFederationServer) mustEmbedUnimplementedFederationServer() {}
 func (UnimplementedFederationServer) testEmbeddedByValue()                    {}
@@ -182,13 +202,36 @@ func _Federation_Report_Handler(srv interface{}, stream grpc.ServerStream) error
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Federation_ReportServer = grpc.ClientStreamingServer[ReportRequest, Receipt]
 
+func _Federation_Ledger_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LedgerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FederationServer).Ledger(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Federation_Ledger_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FederationServer).Ledger(ctx, req.(*LedgerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Federation_ServiceDesc is the grpc.ServiceDesc for Federation service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
 var Federation_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "sotto.v1.Federation",
 	HandlerType: (*FederationServer)(nil),
-	Methods:     []grpc.MethodDesc{},
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "Ledger",
+			Handler:    _Federation_Ledger_Handler,
+		},
+	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "Attend",

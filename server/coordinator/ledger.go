@@ -65,7 +65,7 @@ func (c *Coordinator) Show(seen int64, plan bool) (ledger.Shown, error) {
 	c.mu.Lock()
 	a := c.open
 	c.mu.Unlock()
-	if a == nil {
+	if a == nil || a.reserved == 0 { // or one that goes on after a crash, for which nobody trains any more
 		return ledger.Shown{}, fmt.Errorf("the ledger of run %s: no round is open: %w", c.cfg.Name, ErrStale)
 	}
 	return c.books.Ledger.Show(c.books.Key, seen, a.reserved, plan)

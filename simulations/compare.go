@@ -32,6 +32,8 @@ func comparePolicies(ctx context.Context, args []string, stdout, stderr io.Write
 	policies := f.String("policies", defaultPolicies, "")
 	target := f.Float64("target-accuracy", 0, "")
 	seeds := f.Int("seeds", 5, "")
+	first := f.Uint64("first-seed", 1, "")
+	limit := f.Int("max-participations", 0, "")
 	scenarioFile := f.String("scenario", "", "")
 	fleetFile := f.String("fleet", "", "")
 	rounds := f.Int("rounds", 0, "")
@@ -53,6 +55,9 @@ func comparePolicies(ctx context.Context, args []string, stdout, stderr io.Write
 	}
 	if *seeds < 1 || *seeds > 1000 || *workers < 1 || *workers > 1024 {
 		return config.Usagef("-seeds is %d and -workers is %d, want 1 to 1000 and 1 to 1024", *seeds, *workers)
+	}
+	if *limit < 0 || *limit > 1<<20 {
+		return config.Usagef("-max-participations is %d, want 1 or more, or 0 for no limit", *limit)
 	}
 	s, err := scenario.Load(config.Sources{File: *scenarioFile})
 	if err != nil {
@@ -100,38 +105,43 @@ func comparePolicies(ctx context.Context, args []string, stdout, stderr io.Write
 	}
 	runs := make(map[string][]*compare.Run)
 	for k := range *seeds {
-		w, err := compare.NewWorld(s, c, uint64(k+1))
+		w, err := compare.NewWorld(s, c, *first+uint64(k))
 		if err != nil {
 			return err
 		}
 		for _, name := range names {
 			started := time.Now()
-			r, err := w.Simulate(ctx, name, lane, c.Target, *workers)
+			r, err := w.Simulate(ctx, name, compare.Conditions{Lane: lane, Target: c.Target, Limit: *limit, Workers: *workers})
 			if err != nil {
 				return err
 			}
 			runs[name] = append(runs[name], r)
 			last := r.Rounds[len(r.Rounds)-1]
-			fmt.Fprintf(stderr, "seed %d  %-14s target in round %2d, then accuracy %.2f %% and %.1f kJ after %d rounds  (%.0f s)\n", k+1, name, r.Reached, 100*last.Accuracy, last.Device/1e3, len(r.Rounds), time.Since(started).Seconds())
+			fmt.Fprintf(stderr, "seed %d  %-14s target in round %2d, then accuracy %.2f %% and %.1f kJ after %d rounds  (%.0f s)\n", r.Seed, name, r.Reached, 100*last.Accuracy, last.Device/1e3, len(r.Rounds), time.Since(started).Seconds())
 		}
 	}
-	fmt.Fprintf(stdout, "%s on fleet %s: target %.4g %%, %d seeds, %d rounds of %d clients, work ratio %g, lane %s; mean ± 95 %% interval; joules from power profiles\n\n", s.Name, c.Name, 100*c.Target, *seeds, c.Round.Count, c.Round.Cohort, c.Round.Ratio, lane)
-	if err := compare.WriteTables(stdout, compare.Summarise(runs, names, reference), reference, *seeds); err != nil {
+	under := lane.String()
+	if *limit > 0 {
+		under += fmt.Sprintf(", at most %d rounds for a client", *limit)
+	}
+	fmt.Fprintf(stdout, "%s on fleet %s: target %.4g %%, %d seeds, %d rounds of %d clients, work ratio %g, lane %s; mean ± 95 %% interval; joules from power profiles\n\n", s.Name, c.Name, 100*c.Target, *seeds, c.Round.Count, c.Round.Cohort, c.Round.Ratio, under)
+	all := compare.Summarise(runs, names, reference)
+	if err := compare.WriteTables(stdout, all, reference, *seeds); err != nil {
 		return err
 	}
-	file, err := os.Create(filepath.Join(*out, "rounds.csv"))
-	if err != nil {
-		return diskFull(err)
-	}
-	if err := errors.Join(compare.WriteCSV(file, runs, names), file.Close()); err != nil {
-		return diskFull(err)
-	}
-	png, err := compare.Plot(runs, names, c.Target)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(*out, "accuracy.png"), png, 0o644); err != nil {
-		return diskFull(err)
+	for name, write := range map[string]func(io.Writer) error{
+		"rounds.csv":   func(w io.Writer) error { return compare.WriteCSV(w, runs, names) },
+		"summary.csv":  func(w io.Writer) error { return compare.WriteSummary(w, all) },
+		"accuracy.png": func(w io.Writer) error { return compare.Plot(w, runs, names, c.Target) },
+		"joules.png":   func(w io.Writer) error { return compare.PlotJoules(w, all) },
+	} {
+		file, err := os.Create(filepath.Join(*out, name))
+		if err != nil {
+			return diskFull(err)
+		}
+		if err := errors.Join(write(file), file.Close()); err != nil {
+			return diskFull(err)
+		}
 	}
 	_, err = fmt.Fprintf(stdout, "\nresults: %s\n", *out)
 	return err

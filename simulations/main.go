@@ -41,7 +41,9 @@ flags of compare:
   -policies A,B    which (default all that are quick to compare)
   -target-accuracy A, -rounds N, -ratio R   in place of the fleet file's
   -lane L          none, A, B or distributed-dp-sgd (default none)
-  -seeds K         seeds 1 to K (default 5)
+  -max-participations M   most rounds that one client may contribute to, as the ledger
+                   of a contract would enforce it on every policy (default no limit)
+  -seeds K, -first-seed N   seeds N to N+K-1 (default 1 to 5)
   -workers N, -out DIR   as for run
 
 flags of data:

@@ -40,7 +40,7 @@ func TestRunIsRepeatable(t *testing.T) {
 	w := small(t)
 	var first *Run
 	for _, workers := range []int{1, 3} {
-		r, err := w.Simulate(context.Background(), "price", policy.None, 0.5, workers)
+		r, err := w.Simulate(context.Background(), "price", Conditions{Target: 0.5, Workers: workers})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +63,7 @@ func TestBooksBalance(t *testing.T) {
 		}
 		lanes, _ := p.Lanes()
 		for _, lane := range lanes {
-			r, err := w.Simulate(context.Background(), name, lane, 0.1, 2)
+			r, err := w.Simulate(context.Background(), name, Conditions{Lane: lane, Target: 0.1, Workers: 2})
 			if err != nil {
 				t.Fatalf("%s, lane %s: %v", name, lane, err)
 			}
@@ -89,7 +89,7 @@ func TestBooksBalance(t *testing.T) {
 
 func TestRefusesWrongLaneAndTask(t *testing.T) {
 	w := small(t)
-	if _, err := w.Simulate(context.Background(), "oort", policy.LaneA, 0.5, 1); err == nil {
+	if _, err := w.Simulate(context.Background(), "oort", Conditions{Lane: policy.LaneA, Target: 0.5, Workers: 1}); err == nil {
 		t.Error("oort looks at losses and may not run in lane A")
 	}
 	s := scenario.Default()
@@ -110,7 +110,7 @@ func TestReports(t *testing.T) {
 	w := small(t)
 	runs := map[string][]*Run{}
 	for _, name := range []string{"price", "random-full"} {
-		r, err := w.Simulate(context.Background(), name, policy.None, 0.999, 2)
+		r, err := w.Simulate(context.Background(), name, Conditions{Target: 0.999, Workers: 2})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -125,7 +125,8 @@ func TestReports(t *testing.T) {
 	if err := WriteCSV(&b, runs, names); err != nil || bytes.Count(b.Bytes(), []byte("\n")) != 9 {
 		t.Errorf("%v: %d lines, want a header and 8 rounds", err, bytes.Count(b.Bytes(), []byte("\n")))
 	}
-	if png, err := Plot(runs, names, 0.9); err != nil || !bytes.HasPrefix(png, []byte("\x89PNG")) {
+	var png bytes.Buffer
+	if err := Plot(&png, runs, names, 0.9); err != nil || !bytes.HasPrefix(png.Bytes(), []byte("\x89PNG")) {
 		t.Errorf("no picture: %v", err)
 	}
 }

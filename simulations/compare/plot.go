@@ -1,8 +1,8 @@
 package compare
 
 import (
-	"bytes"
 	"image/color"
+	"io"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -19,7 +19,7 @@ var colours = []color.Color{
 
 // Plot draws test accuracy over the clients' joules, each the mean over seeds round by
 // round, as a PNG. The same runs give the same picture.
-func Plot(runs map[string][]*Run, policies []string, target float64) ([]byte, error) {
+func Plot(w io.Writer, runs map[string][]*Run, policies []string, target float64) error {
 	p := plot.New()
 	p.Title.Text = "accuracy and energy, mean over seeds"
 	p.X.Label.Text, p.Y.Label.Text = "energy of all clients, above idle (kJ)", "test accuracy (%)"
@@ -39,7 +39,7 @@ func Plot(runs map[string][]*Run, policies []string, target float64) ([]byte, er
 		}
 		line, err := plotter.NewLine(xy)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		line.Color, line.Width = colours[at%len(colours)], vg.Points(1.6)
 		if at >= len(colours) {
@@ -50,15 +50,55 @@ func Plot(runs map[string][]*Run, policies []string, target float64) ([]byte, er
 	}
 	goal, err := plotter.NewLine(plotter.XYs{{X: 0, Y: 100 * target}, {X: most, Y: 100 * target}})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	goal.Color, goal.Dashes = color.Gray{0x80}, []vg.Length{vg.Points(2), vg.Points(2)}
 	p.Add(goal)
 	p.X.Min, p.Y.Max = 0, 100
 	p.Y.Min = max(p.Y.Min, 100*target-25)
+	return paint(w, p)
+}
+
+// PlotJoules draws what each policy took to the target, mean and 95 % interval, as a PNG.
+// Policies that never reached it have no bar.
+func PlotJoules(w io.Writer, all []Summary) error {
+	p := plot.New()
+	p.Title.Text = "energy to the target, mean and 95 % interval over seeds"
+	p.Y.Label.Text = "energy of all clients, above idle (kJ)"
+	p.Y.Min = 0
+	var names []string
+	for at, s := range all {
+		names = append(names, s.Policy)
+		if s.Device.N == 0 {
+			continue
+		}
+		bar, err := plotter.NewBarChart(plotter.Values{s.Device.Mean / 1e3}, vg.Points(24))
+		if err != nil {
+			return err
+		}
+		bar.XMin, bar.Color, bar.LineStyle.Width = float64(at), colours[at%len(colours)], 0
+		p.Add(bar)
+		if s.Device.N < 2 {
+			continue
+		}
+		half := s.Device.Half / 1e3
+		ends, err := plotter.NewYErrorBars(struct {
+			plotter.XYs
+			plotter.YErrors
+		}{plotter.XYs{{X: float64(at), Y: s.Device.Mean / 1e3}}, plotter.YErrors{{Low: half, High: half}}})
+		if err != nil {
+			return err
+		}
+		p.Add(ends)
+	}
+	p.NominalX(names...)
+	p.X.Tick.Label.Rotation, p.X.Tick.Label.XAlign = 0.6, draw.XRight
+	return paint(w, p)
+}
+
+func paint(w io.Writer, p *plot.Plot) error {
 	c := vgimg.NewWith(vgimg.UseWH(7*vg.Inch, 4.2*vg.Inch), vgimg.UseDPI(144), vgimg.UseBackgroundColor(color.White))
 	p.Draw(draw.Crop(draw.New(c), vg.Points(8), -vg.Points(14), vg.Points(8), -vg.Points(8)))
-	var b bytes.Buffer
-	_, err = vgimg.PngCanvas{Canvas: c}.WriteTo(&b)
-	return b.Bytes(), err
+	_, err := vgimg.PngCanvas{Canvas: c}.WriteTo(w)
+	return err
 }

@@ -57,6 +57,7 @@ func (r *Run) At() (Costs, bool) {
 type ledger struct {
 	w        *World
 	lane     policy.Lane
+	limit    int
 	p        policy.Policy
 	history  []policy.History
 	battery  []float64
@@ -70,8 +71,17 @@ type ledger struct {
 	total    Costs
 }
 
+// Conditions are the same for all policies.
+type Conditions struct {
+	Lane    policy.Lane
+	Target  float64 // accuracy up to which joules are counted
+	Limit   int     // most rounds that one client may contribute to, as the ledger counts them; 0: none
+	Workers int
+}
+
 // Simulate runs a fresh policy in the world for the fleet's number of rounds.
-func (w *World) Simulate(ctx context.Context, name string, lane policy.Lane, target float64, workers int) (*Run, error) {
+func (w *World) Simulate(ctx context.Context, name string, on Conditions) (*Run, error) {
+	lane, target, workers := on.Lane, on.Target, on.Workers
 	p, err := policy.New(name)
 	if err != nil {
 		return nil, err
@@ -83,7 +93,7 @@ func (w *World) Simulate(ctx context.Context, name string, lane policy.Lane, tar
 	if err != nil {
 		return nil, err
 	}
-	l := &ledger{w: w, lane: lane, p: p, history: make([]policy.History, len(w.clients)), spent: make([]float64, len(w.clients))}
+	l := &ledger{w: w, lane: lane, limit: on.Limit, p: p, history: make([]policy.History, len(w.clients)), spent: make([]float64, len(w.clients))}
 	l.least, l.most = w.fleet.Config.Bounds()
 	for i := range w.clients {
 		l.battery = append(l.battery, w.fleet.Clients[i].Device.Battery.Joules)
@@ -153,15 +163,22 @@ type offered struct {
 func (l *ledger) round(n int, there []bool) offered {
 	c := l.w.fleet.Config.Round
 	r := offered{Round: policy.Round{Index: n, Lane: l.lane, Cohort: c.Cohort, Tasks: c.Tasks, Rand: seed.New(l.w.seed, "compare/policy", n, "")}}
+	choice := l.lane != policy.LaneB && l.lane != policy.Distributed
 	for i, here := range there {
-		if !here {
+		if !here || l.limit > 0 && l.history[i].Rounds >= l.limit {
+			if choice {
+				r.Away = append(r.Away, l.history[i])
+			}
 			continue
 		}
-		if (l.lane == policy.LaneB || l.lane == policy.Distributed) && seed.New(l.w.seed, "compare/coin", n, l.w.names[i]).Float64() >= l.rate {
+		if !choice && seed.New(l.w.seed, "compare/coin", n, l.w.names[i]).Float64() >= l.rate {
 			continue
 		}
 		curve, err := l.w.curve(i, l.battery[i])
 		if err != nil || curve.Max() < l.least {
+			if choice {
+				r.Away = append(r.Away, l.history[i])
+			}
 			continue
 		}
 		f := &l.w.fleet.Clients[i]
@@ -217,6 +234,7 @@ func (l *ledger) play(r offered, plan []policy.Assignment) played {
 	type ending struct {
 		k, client      int
 		seconds, above float64
+		due            float64 // when to give up on it
 		done, lost     bool
 		order          costcurve.Order
 	}
@@ -237,29 +255,34 @@ func (l *ledger) play(r offered, plan []policy.Assignment) played {
 		l.planned += joules
 		chosen = append(chosen, schedule.Client{Curve: c.Curve, Min: min(c.Min, order.Tasks), Max: max(c.Max, order.Tasks)})
 		total += order.Tasks
+		down := terms.DownBytes / device.Link.DownBytesPerSecond
+		due := terms.Deadline
+		if a.Patience > 0 {
+			due = min(due, a.Patience*(order.StartAt.Seconds()+down+seconds+c.UploadSeconds))
+		}
 		luck := w.luck(r.Index, i)
 		seconds *= luck.slow
 		work := (joules - c.Curve.Fixed) * luck.slow * luck.hungry
-		down := terms.DownBytes / device.Link.DownBytesPerSecond
-		e := ending{k: k, client: i, order: order, lost: luck.lost}
+		e := ending{k: k, client: i, order: order, lost: luck.lost, due: due}
 		e.seconds = order.StartAt.Seconds() + down + seconds + c.UploadSeconds
 		e.above = c.Curve.Fixed + work
-		e.done = !luck.lost && e.seconds <= terms.Deadline
+		e.done = !luck.lost && e.seconds <= due
 		upload := terms.UpBytes * device.Link.UpJoulesPerByte
 		switch {
 		case luck.lost:
 			e.above = c.Curve.Fixed - upload + luck.at*work
 			e.seconds = down + luck.at*seconds
-		case !e.done: // stops at the deadline
-			e.above = c.Curve.Fixed - upload + work*min(1, max(0, terms.Deadline-down)/seconds)
-			e.seconds = terms.Deadline
+		case !e.done: // stops when it is due
+			e.above = c.Curve.Fixed - upload + work*min(1, max(0, due-down)/seconds)
+			e.seconds = due
 		}
 		ends[k] = e
 	}
 	if a, err := schedule.SolveConvex(chosen, total); err == nil {
 		l.optimum += a.Joules
 	}
-	// The round ends with the last report that is wanted, or at the deadline.
+	// The round ends with the last report that is wanted, or when nobody is worth
+	// waiting for.
 	order := slices.Clone(ends)
 	slices.SortStableFunc(order, func(a, b ending) int { return cmp.Compare(a.seconds, b.seconds) })
 	over, reports := 0.0, 0
@@ -273,8 +296,13 @@ func (l *ledger) play(r offered, plan []policy.Assignment) played {
 			over = e.seconds
 		}
 	}
-	if reports < wanted || len(plan) == 0 {
+	if len(plan) == 0 {
 		over = terms.Deadline
+	}
+	for _, e := range ends {
+		if !e.done && reports < wanted {
+			over = max(over, e.due)
+		}
 	}
 	var out played
 	accepted := 0

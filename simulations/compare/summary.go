@@ -48,7 +48,8 @@ type Summary struct {
 	Device, Both, Grams, Seconds, Rounds   Interval
 	Waiting                                Interval // share of Device
 	Idle                                   Interval
-	Ratio                                  Interval // Device over that of the first policy's, seed by seed
+	Ratio                                  Interval // Device over that of the reference, seed by seed
+	First                                  Interval // Device of the first policy over this one's, seed by seed
 	Regret, Jain, Gini, GiniWork, Dropouts Interval
 	Accuracy, Decile                       Interval
 	AccuracyDelta, JainRatio               Interval // beside the reference, seed by seed
@@ -60,7 +61,7 @@ func Summarise(runs map[string][]*Run, policies []string, reference string) []Su
 	var all []Summary
 	for _, name := range policies {
 		s := Summary{Policy: name}
-		var device, both, grams, seconds, rounds, waiting, idle, ratio []float64
+		var device, both, grams, seconds, rounds, waiting, idle, ratio, first []float64
 		for k, r := range runs[name] {
 			c, ok := r.At()
 			if !ok {
@@ -72,9 +73,12 @@ func Summarise(runs map[string][]*Run, policies []string, reference string) []Su
 			if base, ok := runs[reference][k].At(); ok {
 				ratio = append(ratio, c.Device/base.Device)
 			}
+			if ours, ok := runs[policies[0]][k].At(); ok {
+				first = append(first, ours.Device/c.Device)
+			}
 		}
 		s.Device, s.Both, s.Grams, s.Seconds, s.Rounds = interval(device), interval(both), interval(grams), interval(seconds), interval(rounds)
-		s.Waiting, s.Idle, s.Ratio = interval(waiting), interval(idle), interval(ratio)
+		s.Waiting, s.Idle, s.Ratio, s.First = interval(waiting), interval(idle), interval(ratio), interval(first)
 		of := func(f func(k int, r *Run) float64) Interval {
 			var v []float64
 			for k, r := range runs[name] {
@@ -114,20 +118,43 @@ func WriteTables(w io.Writer, all []Summary, reference string, seeds int) error 
 	for _, s := range all {
 		costs = append(costs, []string{
 			s.Policy, fmt.Sprintf("%d/%d", s.Device.N, seeds), s.Rounds.text(1, 1), s.Device.text(1e-3, 2), s.Both.text(1e-3, 2), s.Grams.text(1, 2),
-			s.Seconds.text(1.0/60, 1), s.Ratio.text(1, 3), s.Waiting.text(100, 2), s.Idle.text(1e-3, 1),
+			s.Seconds.text(1.0/60, 1), s.Ratio.text(1, 3), s.First.text(1, 3), s.Waiting.text(100, 2), s.Idle.text(1e-3, 1),
 		})
 		even = append(even, []string{
 			s.Policy, s.Regret.text(100, 2), s.Jain.text(1, 3), s.JainRatio.text(1, 3), s.Gini.text(1, 3), s.GiniWork.text(1, 3), s.Dropouts.text(1, 1),
 			s.Accuracy.text(100, 2), s.AccuracyDelta.text(100, 2), s.Decile.text(100, 1),
 		})
 	}
-	if err := term.Table(w, []string{"to the target", "reached", "rounds", "kJ", "kJ + network", "gCO2e", "minutes", "kJ / " + reference, "waiting %", "idle kJ"}, costs); err != nil {
+	if err := term.Table(w, []string{"to the target", "reached", "rounds", "kJ", "kJ + network", "gCO2e", "minutes", "kJ / " + reference, all[0].Policy + " / it", "waiting %", "idle kJ"}, costs); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err
 	}
 	return term.Table(w, []string{"all rounds", "regret %", "Jain", "/ " + reference, "Gini", "Gini of joules", "dropouts", "accuracy %", "- " + reference, "worst decile %"}, even)
+}
+
+// WriteSummary writes every interval: mean, half-width and the seeds that it is taken over.
+// Joules, grams, seconds and rounds are up to the target, the rest over all rounds.
+func WriteSummary(w io.Writer, all []Summary) error {
+	c := csv.NewWriter(w)
+	c.Write([]string{"policy", "figure", "mean", "half_width_95", "seeds"})
+	f := func(v float64) string { return strconv.FormatFloat(v, 'g', 8, 64) }
+	for _, s := range all {
+		for _, x := range []struct {
+			name string
+			v    Interval
+		}{
+			{"rounds", s.Rounds}, {"device_joules", s.Device}, {"device_and_network_joules", s.Both}, {"grams_co2e", s.Grams}, {"seconds", s.Seconds},
+			{"joules_ratio_to_reference", s.Ratio}, {"joules_ratio_first_policy_to_this", s.First}, {"waiting_share", s.Waiting}, {"idle_joules", s.Idle},
+			{"regret", s.Regret}, {"jain", s.Jain}, {"jain_ratio_to_reference", s.JainRatio}, {"gini", s.Gini}, {"gini_joules", s.GiniWork},
+			{"dropouts", s.Dropouts}, {"accuracy", s.Accuracy}, {"accuracy_less_reference", s.AccuracyDelta}, {"worst_decile", s.Decile},
+		} {
+			c.Write([]string{s.Policy, x.name, f(x.v.Mean), f(x.v.Half), strconv.Itoa(x.v.N)})
+		}
+	}
+	c.Flush()
+	return c.Error()
 }
 
 // WriteCSV writes every round of every run.

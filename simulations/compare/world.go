@@ -119,9 +119,9 @@ func (p trainers) each(n int, do func(t *train.Trainer, i int) error) error {
 	return nil
 }
 
-// step trains the clients' shares of a round and moves params. Updates are normalised
-// by their number of steps, also under momentum: FedNova's norm for momentum that
-// begins anew in each round weighs a few steps up so far that training diverges.
+// step trains the clients' shares of a round and moves params: each update is divided by
+// its progress, and the mean multiplied by the mean progress (FedNova, see
+// costcurve.Progress).
 func (w *World) step(ctx context.Context, p trainers, params []float32, round int, who []int, tasks []int64) (losses []float64, err error) {
 	deltas, steps := make([][]float32, len(who)), make([]int, len(who))
 	losses = make([]float64, len(who))
@@ -143,14 +143,14 @@ func (w *World) step(ctx context.Context, p trainers, params []float32, round in
 	for k, i := range who {
 		p := w.weigh(w.clients[i].Len())
 		weight += p
-		effective += p * float64(max(1, steps[k]))
+		effective += p * costcurve.Progress(int64(steps[k]))
 	}
 	if weight == 0 {
 		return losses, nil
 	}
 	sum := make([]float64, len(params))
 	for k, i := range who {
-		f := w.weigh(w.clients[i].Len()) / weight * (effective / weight) / float64(max(1, steps[k]))
+		f := w.weigh(w.clients[i].Len()) / weight * (effective / weight) / costcurve.Progress(int64(steps[k]))
 		for j, d := range deltas[k] {
 			sum[j] += f * float64(d)
 		}

@@ -83,7 +83,7 @@ func (p *AutoFL) Plan(r Round) ([]Assignment, error) {
 		for m < len(points)-1 && float64(x)*points[m].Seconds > c.Curve.Window {
 			m++ // an action that misses the deadline is no action
 		}
-		orders[k] = Assignment{i, costcurve.Order{Tasks: x, Mode: points[m].Name}}
+		orders[k] = Assignment{Client: i, Order: costcurve.Order{Tasks: x, Mode: points[m].Name}}
 		p.taken = append(p.taken, steps[i])
 	}
 	return orders, nil

@@ -90,7 +90,7 @@ func (p FedZero) Plan(r Round) ([]Assignment, error) {
 	slices.Sort(who)
 	orders := make([]Assignment, len(who))
 	for k, i := range who {
-		orders[k] = Assignment{i, fullClocks(&r.Clients[i].Curve, tasks[i])}
+		orders[k] = Assignment{Client: i, Order: fullClocks(&r.Clients[i].Curve, tasks[i])}
 	}
 	return orders, nil
 }

@@ -10,20 +10,22 @@ import (
 // that are cheap take part more often than dear ones, as far as the fairness of
 // participation allows, and nobody is left out.
 //
-// Client i gets a rate pi_i, linear in what including it costs at the fleet's price,
-// v_i = C_i(x_i) - lambda x_i: of all rates with the same sum and the same sum of
-// squares these spend least. Their spread is the largest for which Jain's index of
-// participation stays above keepJain times that of a uniform draw,
+// A client's count of rounds falls linearly with what including it costs at the fleet's
+// price, v_i = C_i(x_i) - lambda x_i: of all counts with the same sum and the same sum of
+// squares these spend least. The sum of squares is the largest that keeps Jain's index
+// of all enrolled clients, as it will be after this round, above keepJain times what
+// a uniform draw would lead one to expect. With o_i rounds that client i was there for,
+// that draw takes it m_i = o_i q times in the mean, with variance m_i (1 - q). So
+// whoever is away often uses up allowance, in this draw as in that one, and what it
+// used is a count that cannot move any more (Round.Away).
 //
-//	E Jain(uniform, t rounds) = 1 / (1 + (1-q)/(t q)),   q = Cohort/N.
-//
-// Each round takes the clients that are furthest behind their rate, with a random
+// Each round takes the clients that are furthest behind their count, with a random
 // phase. A uniform draw spends its unfairness on luck; this one spends it on energy.
 const (
-	keepJain  = 0.975 // a little above what is promised, 0.95, for counts are whole
-	leastRate = 0.2   // of the uniform rate
+	keepJain  = 0.985 // above what is promised, 0.95: a uniform draw may be lucky
+	leastRate = 0.2   // of what a uniform draw leads one to expect
 	mostRate  = 2.5
-	mostBias  = 0.3 // of the spread: in the first rounds the formula allows anything
+	mostBias  = 0.3 // variance over mean squared: in the first rounds luck allows anything
 )
 
 // lean returns the cohort, ascending.
@@ -36,19 +38,54 @@ func (p *Price) lean(r *Round) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	q, t := float64(r.Cohort)/float64(n), float64(r.Index)
-	spread := min((1+(1-q)/(t*q))/keepJain-1, mostBias) // of the rates: variance over mean squared
-	rates := rates(value, q, spread)
-	behind := make([]float64, n)
-	for i := range behind {
-		h := &r.Clients[i].History
-		due := t
-		if h.Offered > 0 { // who joined late or was away is owed nothing for it
-			due = min(t, float64(h.Offered))
+	count := counts(r, value)
+	return least(n, r.Cohort, func(i int) float64 {
+		return float64(r.Clients[i].History.Rounds) - count[i] - r.Rand.Float64()
+	}), nil
+}
+
+// counts returns how many rounds each of r.Clients should have taken part in after this one.
+func counts(r *Round, value []float64) []float64 {
+	offered := func(h *History, here bool) float64 {
+		if h.Offered > 0 || !here && h.Rounds == 0 { // who joined late or was away is owed nothing for it
+			return min(float64(r.Index), float64(h.Offered))
 		}
-		behind[i] = due*rates[i] - float64(h.Rounds) + r.Rand.Float64()
+		return float64(r.Index)
 	}
-	return least(n, r.Cohort, func(i int) float64 { return -behind[i] }), nil
+	n := len(r.Clients)
+	// Of all, of those that are here, and of those that are not.
+	var rounds, there, gone, goneSquared float64
+	due := make([]float64, n)
+	for i := range r.Clients {
+		h := &r.Clients[i].History
+		due[i] = offered(h, true)
+		there += due[i]
+		rounds += float64(h.Rounds)
+	}
+	away := make([]float64, len(r.Away))
+	for i := range r.Away {
+		h := &r.Away[i]
+		away[i] = offered(h, false)
+		there += away[i]
+		gone += float64(h.Rounds)
+		goneSquared += float64(h.Rounds) * float64(h.Rounds)
+	}
+	total := rounds + gone + float64(r.Cohort)
+	q := total / there
+	var squares, biased float64
+	for _, list := range [][]float64{due, away} {
+		for k := range list {
+			m := list[k] * q
+			squares += m*m + m*max(0, 1-q)
+			biased += m * m
+		}
+	}
+	squares = min(squares/keepJain, biased*(1+mostBias)) - goneSquared
+	low, high := make([]float64, n), make([]float64, n)
+	for i := range due {
+		low[i], high[i] = leastRate*due[i]*q, min(mostRate*due[i]*q, due[i])
+	}
+	return spread(value, low, high, total-gone, squares)
 }
 
 // values returns what including each client costs at the price at which the whole
@@ -67,10 +104,10 @@ func (p *Price) values(r *Round) ([]float64, error) {
 	return value, nil
 }
 
-// rates returns numbers between leastRate and mostRate times q (and at most 1), with
-// mean q, that fall linearly with the values in between, and whose variance is spread
-// times q squared or as near as the limits let it be.
-func rates(value []float64, q, spread float64) []float64 {
+// spread returns numbers between low and high that fall linearly with the values in
+// between, with the given sum and sum of squares, or as near to them as the limits and
+// equal numbers let them be.
+func spread(value, low, high []float64, sum, squares float64) []float64 {
 	n := float64(len(value))
 	var mean, dev float64
 	for _, v := range value {
@@ -79,46 +116,47 @@ func rates(value []float64, q, spread float64) []float64 {
 	for _, v := range value {
 		dev += (v - mean) * (v - mean) / n
 	}
-	pi := make([]float64, len(value))
-	low, high := leastRate*q, min(mostRate*q, 1)
-	if !(dev > 0) || !(high > q) {
-		for i := range pi {
-			pi[i] = q
-		}
-		return pi
-	}
 	dev = math.Sqrt(dev)
-	variance := func(slope float64) (sum float64) {
-		a, b := -math.Abs(slope)*1e3-2, math.Abs(slope)*1e3+2
-		for range 60 { // the shift that keeps the mean
+	if !(dev > 0) {
+		dev = 1
+	}
+	number := make([]float64, len(value))
+	at := func(slope float64) (squared float64) {
+		a, b := 0.0, 0.0 // the number at the mean value that keeps the sum
+		for i, v := range value {
+			a = min(a, low[i]+slope*(v-mean)/dev)
+			b = max(b, high[i]+slope*(v-mean)/dev)
+		}
+		for range 60 {
 			shift := (a + b) / 2
-			var m float64
+			var s float64
 			for i, v := range value {
-				pi[i] = min(max(q*(1+shift-slope*(v-mean)/dev), low), high)
-				m += pi[i] / n
+				number[i] = min(max(shift-slope*(v-mean)/dev, low[i]), high[i])
+				s += number[i]
 			}
-			if m < q {
+			if s < sum {
 				a = shift
 			} else {
 				b = shift
 			}
 		}
-		for _, v := range pi {
-			sum += (v/q - 1) * (v/q - 1) / n
+		for _, v := range number {
+			squared += v * v
 		}
-		return sum
+		return squared
 	}
-	a, b := 0.0, 1.0
-	for variance(b) < spread && b < 1e3 {
+	unit := max(sum/n, math.SmallestNonzeroFloat64)
+	a, b := 0.0, unit
+	for at(b) < squares && b < 1e3*unit {
 		a, b = b, 2*b
 	}
 	for range 30 {
-		if mid := (a + b) / 2; variance(mid) < spread {
+		if mid := (a + b) / 2; at(mid) < squares {
 			a = mid
 		} else {
 			b = mid
 		}
 	}
-	variance(a)
-	return pi
+	at(a)
+	return number
 }

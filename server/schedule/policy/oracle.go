@@ -117,7 +117,7 @@ func (p OLAR) Plan(r Round) ([]Assignment, error) {
 	}
 	orders := make([]Assignment, len(who))
 	for k, i := range who {
-		orders[k] = Assignment{i, fullClocks(&r.Clients[i].Curve, x[k])}
+		orders[k] = Assignment{Client: i, Order: fullClocks(&r.Clients[i].Curve, x[k])}
 	}
 	return orders, nil
 }

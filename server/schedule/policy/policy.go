@@ -90,6 +90,11 @@ type Round struct {
 	// In lane B and distributed DP-SGD, those whose turn it is: each gets an order.
 	Clients []Candidate
 
+	// Away is the past of the enrolled clients that are not among Clients, in any
+	// order: fairness is among all. nil where the server does not keep it; the lanes
+	// without a choice of who ignore it.
+	Away []History
+
 	// Excess[z] is the joules of surplus renewable energy in zone z for the round;
 	// nil when unknown.
 	Excess []float64
@@ -127,6 +132,12 @@ func (r *Round) validate() error {
 type Assignment struct {
 	Client int
 	Order  costcurve.Order
+
+	// Patience is how long to wait for the report, as a multiple of the time that the
+	// order takes by the client's own figures, transfers included. It depends on that
+	// client alone, so under lane B too a client that is late is so by its own doing.
+	// 0: until the deadline.
+	Patience float64
 }
 
 // Outcome is what came of a round, as far as the lane lets the server see it: under

@@ -340,6 +340,60 @@ func TestLeanIsFair(t *testing.T) {
 	}
 }
 
+// Absence takes fairness from every policy; ours leaves itself no more than what is left.
+// Half of the clients, cheap and dear, are there for three rounds in five.
+func TestLeanIsFairToAll(t *testing.T) {
+	const clients, cohort, rounds, seeds = 100, 20, 40, 8
+	mean := 0.0
+	for seed := range uint64(seeds) {
+		jain := map[string]float64{}
+		for _, name := range []string{"price-uniform", "price"} {
+			p, err := New(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all := fleet(t, clients, seed)
+			for i := range all {
+				all[i].History = History{}
+			}
+			there := rand.New(rand.NewPCG(seed, 4))
+			r := Round{Lane: LaneA, Cohort: cohort, Tasks: 16 * cohort, Rand: rand.New(rand.NewPCG(seed, 3))}
+			for r.Index = 1; r.Index <= rounds; r.Index++ {
+				var index []int
+				r.Clients, r.Away = nil, nil
+				for i := range all {
+					if there.Float64() < 0.4 && i%2 == 0 {
+						r.Away = append(r.Away, all[i].History)
+						continue
+					}
+					all[i].History.Offered++
+					r.Clients, index = append(r.Clients, all[i]), append(index, i)
+				}
+				plan, err := p.Plan(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, a := range plan {
+					all[index[a.Client]].History.Rounds++
+				}
+			}
+			counts := make([]float64, clients)
+			for i := range all {
+				counts[i] = float64(all[i].History.Rounds)
+			}
+			jain[name] = schedule.Measure(counts).Jain
+		}
+		ratio := jain["price"] / jain["price-uniform"]
+		mean += ratio / seeds
+		if ratio < 0.94 { // a uniform draw may be lucky
+			t.Errorf("seed %d: Jain %.3f, uniform %.3f", seed, jain["price"], jain["price-uniform"])
+		}
+	}
+	if mean < 0.96 || mean > 1.01 {
+		t.Errorf("Jain is %.3f of a uniform draw's in the mean, want a little above 0.95: none is given away", mean)
+	}
+}
+
 // A client that joins late is not called up round after round to catch up.
 func TestLateClientsAreNotCalledUp(t *testing.T) {
 	p, calls := &Price{}, 0

@@ -71,7 +71,7 @@ func (p *Price) Plan(r Round) ([]Assignment, error) {
 			if err != nil {
 				return nil, err
 			}
-			orders[k] = Assignment{i, o}
+			orders[k] = Assignment{Client: i, Order: o, Patience: patience}
 		}
 		return orders, nil
 	}
@@ -83,6 +83,10 @@ func (p *Price) Plan(r Round) ([]Assignment, error) {
 	}
 	return p.joint(&r, who)
 }
+
+// patience is when a client counts as lost: the others draw power while they wait. Clocks
+// and networks vary by a few per cent, so a quarter more is many standard deviations.
+const patience = 1.25
 
 // Answer is what a client does at the posted price: a function of the price, the
 // contract's bounds, its own curve and its own past.
@@ -110,7 +114,7 @@ func (p *Price) joint(r *Round, who []int) ([]Assignment, error) {
 	}
 	orders := make([]Assignment, len(who))
 	for k, i := range who {
-		orders[k] = Assignment{i, r.Clients[i].Curve.Order(a.Tasks[k])}
+		orders[k] = Assignment{Client: i, Order: r.Clients[i].Curve.Order(a.Tasks[k]), Patience: patience}
 	}
 	return orders, nil
 }

@@ -49,7 +49,7 @@ func (p Random) among(r *Round, clients []int) []Assignment {
 		if r.Lane == Distributed {
 			o = secretBatch(c, p.BestMode)
 		}
-		orders[k] = Assignment{i, o}
+		orders[k] = Assignment{Client: i, Order: o}
 	}
 	return orders
 }

@@ -149,7 +149,7 @@ func (p *Participant) Work(ctx context.Context, o Order) error {
 	if contract != nil {
 		values, err = p.step(ctx, o, sealing, contract, global)
 	} else {
-		values, err = p.update(ctx, o, global)
+		values, err = p.update(ctx, o, number(o, sealing), global)
 	}
 	if err != nil {
 		return err
@@ -200,22 +200,32 @@ func (p *Participant) prepare(o Order) error {
 	return nil
 }
 
+// number is what training and rounding are drawn for: the round as key holders count,
+// where there are any. A round that they certified and that was not opened is repeated under
+// another number, and must not be the same update again.
+func number(o Order, s *sealed) int {
+	if s == nil {
+		return o.Round
+	}
+	return int(s.announcement.Round)
+}
+
 // update trains and encodes: integers, the parameters first, then the private
 // metrics.
-func (p *Participant) update(ctx context.Context, o Order, global []float32) ([]int32, error) {
+func (p *Participant) update(ctx context.Context, o Order, number int, global []float32) ([]int32, error) {
 	t, release, err := p.trainers.Borrow(ctx, p.task)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
 	delta := make([]float32, p.layout.Size())
-	work := train.Work{Round: o.Round, Client: p.name, Epochs: o.Epochs, LR: o.LR}
+	work := train.Work{Round: number, Client: p.name, Epochs: o.Epochs, LR: o.LR}
 	got, err := t.Run(ctx, global, p.training, p.validation, work, delta)
 	if err != nil {
 		return nil, fmt.Errorf("train round %d: %w", o.Round, err)
 	}
 	values := make([]int32, len(delta), len(delta)+o.Codec.MetricsLen())
-	rng := seed.New(p.task.Seed, "rounding", o.Round, p.name)
+	rng := seed.New(p.task.Seed, "rounding", number, p.name)
 	clamped, err := o.Codec.Quantize(values, delta, o.Weight, rng)
 	if err != nil {
 		return nil, fmt.Errorf("encode the update of round %d: %w", o.Round, err)

@@ -34,7 +34,7 @@ func (p *Participant) contribute(ctx context.Context, o Order, s *sealed, t *pri
 		return nil, err
 	}
 	if takes {
-		if err := p.trainUpdate(ctx, o, global, update); err != nil {
+		if err := p.trainUpdate(ctx, o, number, global, update); err != nil {
 			return nil, err
 		}
 	}
@@ -69,13 +69,13 @@ func takesPart(c privacy.Contract, secret noise.Seed, number int) (bool, error) 
 // trainUpdate fills update with what training moved the model by in one of its steps, on the
 // average. How many steps an order makes follows from public numbers alone: dividing by
 // it makes the clip norm mean the same for every client and amount of work.
-func (p *Participant) trainUpdate(ctx context.Context, o Order, global, update []float32) error {
+func (p *Participant) trainUpdate(ctx context.Context, o Order, number int, global, update []float32) error {
 	t, release, err := p.trainers.Borrow(ctx, p.task)
 	if err != nil {
 		return err
 	}
 	defer release()
-	got, err := t.Run(ctx, global, p.training, nil, train.Work{Round: o.Round, Client: p.name, Epochs: o.Epochs, LR: o.LR}, update)
+	got, err := t.Run(ctx, global, p.training, nil, train.Work{Round: number, Client: p.name, Epochs: o.Epochs, LR: o.LR}, update)
 	switch {
 	case errors.Is(err, train.ErrDiverged):
 		// The encoder makes zero of what is not finite.

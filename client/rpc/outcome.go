@@ -32,6 +32,7 @@ var outcomes = map[string]error{
 	pb.ReasonDuplicate:         participant.ErrClosed,
 	pb.ReasonSuperseded:        participant.ErrRefused,
 	pb.ReasonMalformed:         participant.ErrRefused,
+	pb.ReasonExcluded:          participant.ErrRefused,
 	pb.ReasonVersion:           participant.ErrRefused,
 	pb.ReasonNoCertificate:     participant.ErrRefused,
 	pb.ReasonRevoked:           participant.ErrRefused,

@@ -38,6 +38,7 @@ var rules = []rule{
 	{from: "model", to: "github.com/rs/zerolog", why: "domains do not log"},
 	{from: "internal", to: "github.com/rs/zerolog", why: "shared vocabulary does not log"},
 	{from: "server/schedule", to: module + "server", direct: true, except: []string{"server/schedule"}, why: "schedule is pure"},
+	{from: "server/isolate", to: module, except: []string{"server/isolate"}, direct: true, why: "who is accused follows from values alone"},
 	{from: "simulations", to: "google.golang.org/grpc", why: "a newcomer's first command must build quickly"},
 	{from: "simulations", to: "modernc.org/sqlite", why: "a newcomer's first command must build quickly"},
 	{from: "simulations", to: "github.com/jackc/pgx", why: "a newcomer's first command must build quickly"},

@@ -99,7 +99,7 @@ func places(round, attempt int) error {
 }
 
 func (c *Counts) validate() error {
-	if c != nil && (c.Survived < 0 || c.Survived > c.Sampled || c.Target < 0 || max(c.Sampled, c.Target) > 1<<30) {
+	if c != nil && (c.Survived < 0 || c.Survived > c.Sampled || c.Least < 0 || c.Least > c.Survived || c.Target < 0 || max(c.Sampled, c.Target) > 1<<30) {
 		return fmt.Errorf("%w: %d survived of %d sampled, target %d", ErrInvalid, c.Survived, c.Sampled, c.Target)
 	}
 	return nil

@@ -10,9 +10,18 @@ type Record interface {
 
 // Counts are the sizes of a cohort. They are left out where the contract forbids them (sampling lane B).
 type Counts struct {
-	Target   int `json:"target"`   // that the round asked for
-	Sampled  int `json:"sampled"`  // that were drawn
-	Survived int `json:"survived"` // whose updates are in the sum
+	Target   int `json:"target"`          // that the round asked for
+	Sampled  int `json:"sampled"`         // that were drawn
+	Survived int `json:"survived"`        // whose updates are in the sum
+	Least    int `json:"least,omitempty"` // of them in the smallest group, when a round opens several sums
+}
+
+// smallest is the size of the smallest sum.
+func (c *Counts) smallest() int {
+	if c.Least > 0 {
+		return c.Least
+	}
+	return c.Survived
 }
 
 // Balance is the state of the budget after a record.

@@ -223,13 +223,13 @@ func (s *State) checkFloor(round int, counts *Counts, stated Noise) error {
 	}
 	survived := c.MinCohort
 	if counts != nil {
-		survived = counts.Survived
+		survived = counts.smallest()
 	}
 	if survived < c.MinCohort {
 		return fmt.Errorf("%w: round %d: %d updates, want at least %d", ErrFloor, round, survived, c.MinCohort)
 	}
-	if survived > c.MaxCohort {
-		return invalid("round %d: %d updates, the contract allows at most %d", round, survived, c.MaxCohort)
+	if counts != nil && counts.Survived > c.MaxCohort {
+		return invalid("round %d: %d updates, the contract allows at most %d", round, counts.Survived, c.MaxCohort)
 	}
 	want := noises(c, s.derived, survived)
 	if !near(Epsilon(stated.Planned), Epsilon(want.Planned)) || !near(Epsilon(stated.Effective), Epsilon(want.Effective)) {
@@ -416,7 +416,7 @@ func (s *State) fill(r Record) {
 	noise := func(c *Counts) Noise {
 		survived := s.Contract.MinCohort
 		if c != nil {
-			survived = c.Survived
+			survived = c.smallest()
 		}
 		return noises(s.Contract, s.derived, survived)
 	}

@@ -35,9 +35,9 @@ type sum interface {
 	// coordinator calls it under its lock.
 	add(checked) error
 	// open returns the sum over the reports of set, or of those in it that are left,
-	// and whose they are, sorted. It comes after the last add. An errVoid voids the
-	// attempt, any other error ends the run.
-	open(ctx context.Context, set []string) (values []int64, left []string, err error)
+	// and whose they are. It comes after the last add. An errVoid voids the attempt, any
+	// other error ends the run.
+	open(ctx context.Context, set []string) (opened, error)
 	// close releases what the sum holds outside memory. It may be needed again unless
 	// the attempt has ended.
 	close(ended bool) error
@@ -71,11 +71,11 @@ func (p plainSum) check(client string, _ float64, body []byte) (checked, error) 
 
 func (p plainSum) add(c checked) error { return p.sum.Add(c.values) }
 
-func (p plainSum) open(_ context.Context, set []string) ([]int64, []string, error) {
+func (p plainSum) open(_ context.Context, set []string) (opened, error) {
 	if p.sum.Count() != len(set) {
-		return nil, nil, fmt.Errorf("the sum holds %d reports, the set %d", p.sum.Count(), len(set))
+		return opened{}, fmt.Errorf("the sum holds %d reports, the set %d", p.sum.Count(), len(set))
 	}
-	return p.sum.Values(), set, nil
+	return opened{values: p.sum.Values(), clients: set}, nil
 }
 
 func (p plainSum) close(bool) error { return nil }

@@ -2,7 +2,6 @@ package coordinator
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -11,9 +10,11 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/sotto-fl/sotto/aggregation/kahe"
 	"github.com/sotto-fl/sotto/aggregation/keyshare"
 	"github.com/sotto-fl/sotto/internal/statement"
 	"github.com/sotto-fl/sotto/privacy/ledger"
+	"github.com/sotto-fl/sotto/server/isolate"
 )
 
 type stage int
@@ -30,6 +31,7 @@ type ceremony struct {
 	ring        keyshare.Ring
 	set         *keyshare.Set
 	hash        statement.Digest
+	sums        []*kahe.Sum // by group
 	boxes       func(set *keyshare.Set, point int) iter.Seq2[[]byte, error]
 	verdicts    map[int]*keyshare.Verdict
 	signers     map[int]bool
@@ -45,6 +47,7 @@ type ceremony struct {
 type errVoid struct {
 	reason string
 	spent  bool
+	opened opened // what became of the groups of a set that was signed
 }
 
 func (e *errVoid) Error() string { return e.reason }
@@ -80,56 +83,76 @@ func (c *Coordinator) move(f func(y *ceremony)) {
 }
 
 // openSet has the key holders open the sum of uploads: Propose, until enough of
-// them have nothing against a set; Certify, once; Open. It returns the clients whose
-// updates are in the sum.
-func (c *Coordinator) openSet(ctx context.Context, s *sealedSum, set []string) ([]int64, []string, error) {
-	r := &c.committee.signed.Record
+// them have nothing against a set; Certify, once; Open.
+func (c *Coordinator) openSet(ctx context.Context, s *sealedSum, set []string) (opened, error) {
 	defer c.move(func(*ceremony) { c.committee.ceremony = nil })
-	a := s.attempt
-	if a.pending == nil {
-		if err := c.pend(ctx, s, set); err != nil {
-			return nil, nil, err
-		}
+	a, o := s.attempt, opened{}
+	var groups [][]string
+	final := a.pending != nil && a.pending.Certified // before a crash: nobody can be left out any more
+	if final {
+		groups = a.pending.Groups
 	}
-	final := a.pending.Certified // before a crash: nobody can be left out any more
 	for {
 		if len(set) < c.cfg.Rounds.MinReports {
-			return nil, nil, &errVoid{reason: fmt.Sprintf("%d updates are left that the key holders accept, want at least %d", len(set), c.cfg.Rounds.MinReports)}
+			return opened{}, &errVoid{reason: fmt.Sprintf("%d updates are left that the key holders accept, want at least %d", len(set), c.cfg.Rounds.MinReports)}
 		}
-		y, err := s.ceremony(set)
+		if !final {
+			groups = c.split(s, set)
+		}
+		if a.pending == nil {
+			if err := c.pend(ctx, s, set, groups); err != nil {
+				return opened{}, err
+			}
+		}
+		y, err := s.ceremony(groups)
 		if err != nil {
-			return nil, nil, err
+			return opened{}, err
 		}
 		c.mu.Lock()
 		c.committee.ceremony = y
 		c.notify()
 		c.mu.Unlock()
 
-		zerolog.Ctx(ctx).Info().Int("round", a.round).Int("attempt", a.attempt).Int("updates", len(set)).Msg("set proposed to the key holders")
+		zerolog.Ctx(ctx).Info().Int("round", a.round).Int("attempt", a.attempt).Int("updates", y.set.Clients()).Int("groups", len(groups)).Msg("set proposed to the key holders")
 		points, drop, err := c.propose(ctx, y, final)
 		if err != nil {
-			return nil, nil, err
+			return opened{}, err
 		}
 		if len(drop) > 0 {
 			zerolog.Ctx(ctx).Warn().Strs("clients", drop).Msg("key holders object to updates, proposing again without them")
 			set = slices.DeleteFunc(slices.Clone(set), func(name string) bool { return slices.Contains(drop, name) })
+			o.objected += len(drop)
 			continue
 		}
+		signed := slices.Concat(groups...)
+		o.present = len(set)
+		if final {
+			o.present = len(a.pending.Uploads)
+		}
+		slices.Sort(signed)
 		// Written down first: from here on this set is the only one that holders can
 		// have signed.
-		if err := c.fix(ctx, a, set); err != nil {
-			return nil, nil, err
+		if err := c.fix(ctx, a, signed, groups); err != nil {
+			return opened{}, err
 		}
-		if err := c.charge(a, y.hash, set); err != nil {
-			return nil, nil, err
+		if err := c.charge(a, y.hash, signed, y.least()); err != nil {
+			return opened{}, err
 		}
 		y.entry = a.entry
 		if err := c.certify(ctx, y, points); err != nil {
-			return nil, nil, err
+			return opened{}, err
 		}
-		values, err := c.release(ctx, y, s, r)
-		return values, set, err
+		return c.release(ctx, y, s, o)
 	}
+}
+
+// least is the size of the smallest group.
+func (y *ceremony) least() int {
+	n := len(y.set.Groups[0])
+	for _, g := range y.set.Groups {
+		n = min(n, len(g))
+	}
+	return n
 }
 
 // yes returns the points of the holders that have nothing against the set, sorted.
@@ -232,11 +255,14 @@ func (c *Coordinator) certify(ctx context.Context, y *ceremony, points []int) er
 	return nil
 }
 
-// release waits for answers and opens the sum with them: first with those of the
-// threshold, then with all that come, for one may be wrong.
-func (c *Coordinator) release(ctx context.Context, y *ceremony, s *sealedSum, r *keyshare.Record) ([]int64, error) {
-	var values []int64
-	var failure error
+// release waits for answers and opens the groups with them: first with those of the
+// threshold, then with all that come, for one may be wrong. Groups that do not open are
+// left out of the sum.
+func (c *Coordinator) release(ctx context.Context, y *ceremony, s *sealedSum, o opened) (opened, error) {
+	r := &c.committee.signed.Record
+	log := zerolog.Ctx(ctx)
+	values := make([][]int64, len(y.sums))
+	failures := make([]error, len(y.sums))
 	tried := 0
 	for {
 		done, err := c.hold(ctx, func(y *ceremony) bool {
@@ -251,32 +277,78 @@ func (c *Coordinator) release(ctx context.Context, y *ceremony, s *sealedSum, r 
 			return len(y.answers) >= r.Threshold || len(r.Members)-len(y.declined) < r.Threshold
 		})
 		if err != nil {
-			return nil, err
+			return opened{}, err
 		}
 		c.mu.Lock()
-		var sums []keyshare.PointSum
-		for p, a := range y.answers {
-			sums = append(sums, keyshare.PointSum{Point: p, Sum: a.Sums[0]})
-		}
+		answers := maps.Clone(y.answers)
 		c.mu.Unlock()
-		if len(sums) > tried && len(sums) >= r.Threshold {
-			opening, err := keyshare.Reconstruct(r, y.ring, sums, func(key []uint64) bool {
-				values, _, failure = s.sum.Open(s.public, key, s.sum.Count())
-				return failure == nil
-			})
-			if err == nil {
-				if len(opening.Odd) > 0 {
-					zerolog.Ctx(ctx).Warn().Ints("points", opening.Odd).Msg("the answers of some key holders do not fit the others: theirs or a client's share is wrong")
+		if len(answers) > tried && len(answers) >= r.Threshold {
+			tried = len(answers)
+			for g := range y.sums {
+				if values[g] == nil {
+					values[g], failures[g] = s.openGroup(log, r, y, g, answers)
 				}
-				return values, nil
 			}
-			tried, failure = len(sums), errors.Join(err, failure)
 		}
+		shut := slices.IndexFunc(values, func(v []int64) bool { return v == nil })
 		switch {
-		case tried > 0 && (!done || tried == len(y.signatures)):
-			return nil, &errVoid{reason: "the key holders' answers do not open the sum: " + failure.Error(), spent: true}
-		case tried == 0 && (!done || len(sums) < r.Threshold):
-			return nil, &errVoid{reason: fmt.Sprintf("%d key holders answered, want %d", len(sums), r.Threshold), spent: true}
+		case tried == 0 && (!done || len(answers) < r.Threshold):
+			return opened{}, &errVoid{reason: fmt.Sprintf("%d key holders answered, want %d", len(answers), r.Threshold), spent: true}
+		case shut < 0, !done, tried == len(y.signatures):
+			o.set = y.hash
+			for g, v := range values {
+				names := clients(y.set.Groups[g])
+				o.groups = append(o.groups, isolate.Result{Clients: names, Opened: v != nil, Proven: v == nil && tried >= r.Threshold+r.Corrupt})
+				if v == nil {
+					log.Warn().Int("clients", len(names)).Int("answers", tried).Err(failures[g]).Msg("the sum of a group does not open: an upload in it was not made as it should, or a key holder's answer is wrong")
+					continue
+				}
+				o.clients = append(o.clients, names...)
+				if o.values == nil {
+					o.values = v
+					continue
+				}
+				for i, x := range v {
+					o.values[i] += x
+				}
+			}
+			slices.Sort(o.clients)
+			if o.values == nil {
+				return opened{}, &errVoid{reason: "the key holders' answers do not open the sum: " + failures[0].Error(), spent: true, opened: o}
+			}
+			return o, nil
 		}
 	}
+}
+
+// openGroup opens one group with the answers that are there.
+func (s *sealedSum) openGroup(log *zerolog.Logger, r *keyshare.Record, y *ceremony, group int, answers map[int]*keyshare.Answer) (values []int64, err error) {
+	var sums []keyshare.PointSum
+	for p, a := range answers {
+		sums = append(sums, keyshare.PointSum{Point: p, Sum: a.Sums[group]})
+	}
+	var failure error
+	sum := y.sums[group]
+	opening, err := keyshare.Reconstruct(r, y.ring, sums, func(key []uint64) bool {
+		values, _, failure = sum.Open(s.public, key, sum.Count())
+		return failure == nil
+	})
+	if err != nil {
+		if failure != nil {
+			err = fmt.Errorf("%w; the last: %w", err, failure)
+		}
+		return nil, err
+	}
+	if len(opening.Odd) > 0 {
+		log.Warn().Ints("points", opening.Odd).Msg("the answers of some key holders do not fit the others: theirs or a client's share is wrong")
+	}
+	return values, nil
+}
+
+func clients(group []keyshare.Header) []string {
+	names := make([]string, len(group))
+	for i := range group {
+		names[i] = group[i].Client
+	}
+	return names
 }

@@ -108,12 +108,16 @@ func (c *Coordinator) participated(rounds map[string]int, set []string) map[stri
 }
 
 // counts are the sizes of a cohort as the ledger has them. In lane B there are none: how
-// many took part is a secret of their coins.
-func (c *Coordinator) counts(a *attempt, left []string) *ledger.Counts {
+// many took part is a secret of their coins. least is the size of the smallest group.
+func (c *Coordinator) counts(a *attempt, left []string, least int) *ledger.Counts {
 	if c.cfg.Contract.Lane == privacy.LaneB {
 		return nil
 	}
-	return &ledger.Counts{Target: a.goal, Sampled: len(a.cohort), Survived: len(left)}
+	n := &ledger.Counts{Target: a.goal, Sampled: len(a.cohort), Survived: len(left)}
+	if least < len(left) {
+		n.Least = least
+	}
+	return n
 }
 
 // spread enters how often clients took part into the ledger, at the end of a run.

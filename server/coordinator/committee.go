@@ -287,7 +287,11 @@ func (s *HolderSession) Verdict(v *keyshare.Verdict) error {
 		}
 		for _, o := range v.Objections {
 			// Leaving nobody out would propose the same set for ever.
-			if _, ok := slices.BinarySearchFunc(y.set.Groups[0], o.Client, func(h keyshare.Header, name string) int { return cmp.Compare(h.Client, name) }); !ok {
+			in := func(group []keyshare.Header) bool {
+				_, ok := slices.BinarySearchFunc(group, o.Client, func(h keyshare.Header, name string) int { return cmp.Compare(h.Client, name) })
+				return ok
+			}
+			if !slices.ContainsFunc(y.set.Groups, in) {
 				y.declined[s.point] = "objects to a client that is not in the set"
 				return fmt.Errorf("point %d objects to %.80q, which is not in the set: %w", s.point, o.Client, ErrMalformed)
 			}

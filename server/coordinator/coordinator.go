@@ -252,8 +252,16 @@ func (c *Coordinator) Run(ctx context.Context) error {
 			}
 		}
 		rec, err := c.finish(ctx, a, set, reason)
-		if err != nil {
+		if errors.Is(err, ErrHalted) {
+			if c.observer != nil {
+				c.observer.RoundFinished(rec)
+			}
+			return c.end(ErrHalted, err)
+		} else if err != nil {
 			return c.end(nil, err)
+		}
+		if len(rec.Excluded) > 0 {
+			log.Warn().Int("round", rec.Round).Strs("clients", rec.Excluded).Msg("clients are excluded: the sums that their uploads were in did not open")
 		}
 		if rec.Void != "" {
 			void++

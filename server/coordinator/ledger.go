@@ -6,7 +6,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/sotto-fl/sotto/internal/statement"
 	"github.com/sotto-fl/sotto/privacy/ledger"
@@ -91,7 +93,7 @@ func (c *Coordinator) reserve(ticket uint64, try int) (head ledger.Head, err err
 }
 
 // charge writes the round down as spent, before any key holder is asked to sign.
-func (c *Coordinator) charge(a *attempt, set statement.Digest, left []string) error {
+func (c *Coordinator) charge(a *attempt, set statement.Digest, left []string, least int) error {
 	if c.books == nil {
 		return nil
 	}
@@ -106,7 +108,7 @@ func (c *Coordinator) charge(a *attempt, set statement.Digest, left []string) er
 	if err != nil {
 		return err
 	}
-	a.entry = &entry{set: set, cohort: cohort.Root(), counts: c.counts(a, left)}
+	a.entry = &entry{set: set, cohort: cohort.Root(), counts: c.counts(a, left, least)}
 	if _, err := c.books.Ledger.Certify(time.Now(), ledger.Certified{
 		Round: int(a.announcement.Round), Attempt: a.attempt, Set: ledger.Hash(set), Cohort: a.entry.cohort, Counts: a.entry.counts,
 	}); err != nil {
@@ -154,6 +156,16 @@ func (c *Coordinator) enter(a *attempt, commit *ledger.Commit, void error) error
 
 // balance makes good what a crash left between store and ledger.
 func (c *Coordinator) balance() error {
+	if err := c.settle(); err != nil {
+		return err
+	}
+	if n := len(c.state.History); n > 0 {
+		return c.exclude(c.state.History[n-1].Exclusions)
+	}
+	return nil
+}
+
+func (c *Coordinator) settle() error {
 	open, ok := c.books.Ledger.Unfinished()
 	if !ok {
 		return nil
@@ -185,10 +197,13 @@ func (c *Coordinator) balanceVoid() error {
 	return err
 }
 
-// reason bounds a text for the ledger.
+// reason makes a text fit for the ledger: one line, not long.
 func reason(err error) string {
-	s := err.Error()
-	return s[:min(len(s), 200)]
+	s := strings.Join(strings.FieldsFunc(strings.ToValidUTF8(err.Error(), "?"), unicode.IsControl), " ")
+	if len(s) > 200 {
+		s = strings.ToValidUTF8(s[:200], "")
+	}
+	return s
 }
 
 // sumHash identifies an opened sum.

@@ -23,6 +23,7 @@ type Pending struct {
 	Announcement []byte             `json:"announcement"`
 	Uploads      []PendingUpload    `json:"uploads"`   // in the order of the spool
 	Set          []string           `json:"set"`       // clients, sorted
+	Groups       [][]string         `json:"groups"`    // of them, each sorted
 	Certified    bool               `json:"certified"` // signatures may have been asked for: the set is final
 	Cohort       map[string]float64 `json:"cohort"`    // weights
 	Goal         int                `json:"goal"`
@@ -43,13 +44,13 @@ type PendingUpload struct {
 
 // pend makes the attempt durable before anybody sees its set: uploads first, then
 // what they are.
-func (c *Coordinator) pend(ctx context.Context, s *sealedSum, set []string) error {
+func (c *Coordinator) pend(ctx context.Context, s *sealedSum, set []string, groups [][]string) error {
 	if err := s.spool.Sync(); err != nil {
 		return fmt.Errorf("store the uploads of round %d: %w", s.attempt.round, err)
 	}
 	a := s.attempt
 	p := &Pending{
-		Attempt: a.attempt, Announcement: a.announcement.Bytes(), Set: set,
+		Attempt: a.attempt, Announcement: a.announcement.Bytes(), Set: set, Groups: groups,
 		Cohort: a.cohort, Goal: a.goal, LR: a.lr, Clip: a.clip, Started: a.started, Uploads: make([]PendingUpload, len(s.uploads)),
 	}
 	c.mu.Lock()
@@ -64,9 +65,9 @@ func (c *Coordinator) pend(ctx context.Context, s *sealedSum, set []string) erro
 }
 
 // fix makes the set final, before the first signature is asked for.
-func (c *Coordinator) fix(ctx context.Context, a *attempt, set []string) error {
+func (c *Coordinator) fix(ctx context.Context, a *attempt, set []string, groups [][]string) error {
 	p := *a.pending
-	p.Set, p.Certified = set, true
+	p.Set, p.Groups, p.Certified = set, groups, true
 	a.participations = c.participated(c.state.Participations, set)
 	return c.note(ctx, a, &p)
 }
@@ -160,13 +161,13 @@ func (c *Coordinator) reopen(p *Pending) (*attempt, error) {
 		}
 		a.accepted[u.Client] = true
 	}
-	for _, name := range p.Set {
+	for _, name := range slices.Concat(append(p.Groups, p.Set)...) {
 		if !a.accepted[name] {
 			return nil, errors.Join(fmt.Errorf("%w: nothing of client %s", errLost, name), s.close(false))
 		}
 	}
-	if !slices.IsSorted(p.Set) || a.set == nil {
-		return nil, errors.Join(fmt.Errorf("%w: the set is not in order", errLost), s.close(false))
+	if a.set == nil {
+		return nil, errors.Join(fmt.Errorf("%w: there are none", errLost), s.close(false))
 	}
 	return a, nil
 }

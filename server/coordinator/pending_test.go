@@ -22,8 +22,9 @@ var errCrash = errors.New("the server is killed")
 
 // pages is a ledger's storage in memory, which may fail before a record of a kind.
 type pages struct {
-	b    []byte
-	fail string
+	b      []byte
+	fail   string
+	public string
 }
 
 func (p *pages) Read() ([]byte, error) { return slices.Clone(p.b), nil }
@@ -40,7 +41,14 @@ func (p *pages) Append(b []byte) error {
 // newPrivateWorld is a run under a contract, with a ledger that can be opened again.
 func newPrivateWorld(t *testing.T) (w *world, p *pages, reopen func()) {
 	t.Helper()
-	w, p = newWorldOf(t, privateConfig(), 4), &pages{}
+	return newPrivateWorldOf(t, func(*Config) {})
+}
+
+func newPrivateWorldOf(t *testing.T, change func(*Config)) (w *world, p *pages, reopen func()) {
+	t.Helper()
+	cfg := privateConfig()
+	change(&cfg)
+	w, p = newWorldOf(t, cfg, 4), &pages{}
 	layout, err := w.cfg.Task.Architecture.Layout()
 	if err != nil {
 		t.Fatal(err)
@@ -54,6 +62,7 @@ func newPrivateWorld(t *testing.T) (w *world, p *pages, reopen func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	p.public = public
 	l, err := ledger.Create(p, private, time.Now(), plan)
 	if err != nil {
 		t.Fatal(err)
@@ -111,6 +120,7 @@ func killAt(w *world, p *pages, point string, kill func()) {
 // attempt and the same set: nothing is trained again, nothing is charged twice, and the
 // model is that of an undisturbed run.
 func TestKilledBetweenProposeAndCommit(t *testing.T) {
+	quote(t, "R12", "Before it proposes a set the server stores uploads and headers durably, and before it asks for the first signature the set itself; a crash before that starts a new attempt, one after it goes on with the same attempt and set.")
 	const lost = "before the set is stored" // then the next attempt trains again
 	points := []string{
 		lost, "set stored, nobody has signed", "one holder has signed", "all have signed", "opened, not committed",

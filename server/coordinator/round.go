@@ -109,19 +109,23 @@ func (c *Coordinator) gather(ctx context.Context) ([]Info, error) {
 	for {
 		c.mu.Lock()
 		var ready []Info
+		connected := len(c.sessions)
 		for _, s := range c.sessions {
-			if s.ready {
+			switch {
+			case c.state.Isolation.Excludes(s.info.Client):
+				connected--
+			case s.ready:
 				ready = append(ready, s.info)
 			}
 		}
-		connected, changed := len(c.sessions), c.changed
+		changed := c.changed
 		ticket := c.state.ticket()
 		if c.committee != nil {
 			ticket = c.committee.first(ticket)
 		}
 		absent := c.committee.absent(ticket)
+		enough := len(ready) >= c.participants() && absent == nil
 		c.mu.Unlock()
-		enough := len(ready) >= c.cfg.Rounds.MinClients && absent == nil
 		if enough && (late || len(ready) == connected && c.planned) {
 			if err := c.skip(ctx, ticket); err != nil {
 				return nil, err
@@ -243,12 +247,14 @@ func (c *Coordinator) finish(ctx context.Context, a *attempt, set []string, void
 	c.mu.Unlock()
 
 	next := &State{Config: old.Config, Round: old.Round, Attempt: a.attempt, Spent: old.Spent, Params: old.Params, Optimizer: old.Optimizer, Participations: old.Participations}
+	next.Isolation = old.Isolation
 	var params []float32
+	var outcome opened
 	if void == nil {
 		var err error
-		params, err = c.advance(ctx, a, set, old.Params, &rec)
+		params, outcome, err = c.advance(ctx, a, set, old.Params, &rec)
 		if v, ok := errors.AsType[*errVoid](err); ok {
-			void = v
+			void, outcome = v, v.opened
 			if v.spent {
 				next.Spent++
 			}
@@ -286,6 +292,10 @@ func (c *Coordinator) finish(ctx context.Context, a *attempt, set []string, void
 	if void == nil {
 		rec.Ledger = c.settled(a, id, rec.Test)
 	}
+	halt, err := c.learn(a, outcome, next, &rec)
+	if err != nil {
+		return rec, errors.Join(err, a.sum.close(false))
+	}
 	next.History = append(slices.Clip(old.History), rec)
 	if err := c.store.Commit(ctx, next); err != nil {
 		return rec, errors.Join(fmt.Errorf("commit round %d: %w", a.round, err), a.sum.close(false))
@@ -293,7 +303,7 @@ func (c *Coordinator) finish(ctx context.Context, a *attempt, set []string, void
 	if err := a.sum.close(true); err != nil {
 		return rec, fmt.Errorf("close round %d: %w", a.round, err)
 	}
-	if err := c.enter(a, rec.Ledger, void); err != nil {
+	if err := errors.Join(c.enter(a, rec.Ledger, void), c.exclude(rec.Exclusions)); err != nil {
 		return rec, err
 	}
 	c.mu.Lock()
@@ -303,28 +313,28 @@ func (c *Coordinator) finish(ctx context.Context, a *attempt, set []string, void
 	}
 	c.notify()
 	c.mu.Unlock()
-	return rec, nil
+	return rec, halt
 }
 
 // advance opens the sum and applies what it means to a copy of params.
-func (c *Coordinator) advance(ctx context.Context, a *attempt, set []string, params []float32, rec *Record) ([]float32, error) {
-	values, left, err := a.sum.open(ctx, set)
+func (c *Coordinator) advance(ctx context.Context, a *attempt, set []string, params []float32, rec *Record) ([]float32, opened, error) {
+	o, err := a.sum.open(ctx, set)
 	if err != nil {
-		return nil, fmt.Errorf("open the sum of round %d: %w", a.round, err)
+		return nil, o, fmt.Errorf("open the sum of round %d: %w", a.round, err)
 	}
-	rec.Objected, set = len(set)-len(left), left
+	rec.Objected = o.objected
 	if a.entry != nil {
-		a.entry.sum = sumHash(values)
+		a.entry.sum = sumHash(o.values)
 	}
-	mean, err := c.meaning.read(a.round, values, a.shares(set), rec)
+	mean, err := c.meaning.read(a.round, o.values, a.shares(o.clients), rec)
 	if err != nil {
-		return nil, fmt.Errorf("read the sum of round %d: %w", a.round, err)
+		return nil, o, fmt.Errorf("read the sum of round %d: %w", a.round, err)
 	}
 	next := slices.Clone(params)
 	if err := c.opt.Apply(next, mean); err != nil {
-		return nil, fmt.Errorf("apply the update of round %d: %w", a.round, err)
+		return nil, o, fmt.Errorf("apply the update of round %d: %w", a.round, err)
 	}
-	return next, nil
+	return next, o, nil
 }
 
 // shares are the weights of the clients in set, in its order, which is sorted: a

@@ -152,7 +152,7 @@ func (s *sealedSum) read(place int, body []byte) error {
 
 // open has the key holders open the sum over set, or over the part of it that they
 // accept.
-func (s *sealedSum) open(ctx context.Context, set []string) ([]int64, []string, error) {
+func (s *sealedSum) open(ctx context.Context, set []string) (opened, error) {
 	return s.c.openSet(ctx, s, set)
 }
 
@@ -163,34 +163,46 @@ func (s *sealedSum) close(ended bool) error {
 	return s.spool.Close()
 }
 
-// ceremony proposes one group. A set that is not all of the sum is summed again
-// from the spool.
-func (s *sealedSum) ceremony(set []string) (*ceremony, error) {
-	if len(set) != s.sum.Count() {
-		again := kahe.NewSum(s.params)
-		body := make([]byte, s.bodySize())
-		for _, name := range set {
-			if err := s.read(s.uploads[name].place, body); err != nil {
-				return nil, fmt.Errorf("spool: %w", err)
-			}
-			if err := again.Add(s.frame.Vector(body)); err != nil {
-				return nil, err
-			}
-		}
-		s.sum = again
-	}
-	headers := make([]keyshare.Header, len(set))
-	for i, name := range set {
-		headers[i] = s.uploads[name].header
-	}
+// ceremony proposes groups of clients, each sorted, in order of their first.
+func (s *sealedSum) ceremony(groups [][]string) (*ceremony, error) {
 	y := &ceremony{
-		ring: s.ring, set: keyshare.NewSet(s.announcement, headers), boxes: s.boxes,
+		ring: s.ring, boxes: s.boxes,
 		verdicts: map[int]*keyshare.Verdict{}, signers: map[int]bool{},
 		signatures: map[int]*keyshare.SetSignature{}, answers: map[int]*keyshare.Answer{},
 		declined: map[int]string{},
 	}
+	headers := make([][]keyshare.Header, len(groups))
+	for i, g := range groups {
+		sum, err := s.sumUp(g)
+		if err != nil {
+			return nil, err
+		}
+		y.sums = append(y.sums, sum)
+		for _, name := range g {
+			headers[i] = append(headers[i], s.uploads[name].header)
+		}
+	}
+	y.set = keyshare.NewSet(s.announcement, headers...)
 	y.hash = y.set.Hash()
 	return y, nil
+}
+
+// sumUp is the sum over some clients. One that is not over all is made again from the
+// spool.
+func (s *sealedSum) sumUp(clients []string) (*kahe.Sum, error) {
+	if len(clients) == s.sum.Count() {
+		return s.sum, nil
+	}
+	sum, body := kahe.NewSum(s.params), make([]byte, s.bodySize())
+	for _, name := range clients {
+		if err := s.read(s.uploads[name].place, body); err != nil {
+			return nil, fmt.Errorf("spool: %w", err)
+		}
+		if err := sum.Add(s.frame.Vector(body)); err != nil {
+			return nil, err
+		}
+	}
+	return sum, nil
 }
 
 // boxes reads the boxes for a point out of the spool, in the order of the set's

@@ -32,6 +32,9 @@ func (c *Coordinator) Attach(info Info) (*Session, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.state.Isolation.Excludes(info.Client) {
+		return nil, fmt.Errorf("client %s: %w", info.Client, ErrExcluded)
+	}
 	if old := c.sessions[info.Client]; old != nil {
 		old.closed = true
 	}
@@ -73,6 +76,9 @@ func (s *Session) Next(ctx context.Context) (Order, error) {
 		}
 		if c.over != nil {
 			return Order{}, c.over
+		}
+		if c.state.Isolation.Excludes(s.info.Client) {
+			return Order{}, fmt.Errorf("client %s: %w", s.info.Client, ErrExcluded)
 		}
 		if a := c.open; a != nil && a.set == nil && a.void == nil && !a.accepted[s.info.Client] {
 			if w, ok := a.cohort[s.info.Client]; ok {

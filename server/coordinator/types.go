@@ -7,6 +7,7 @@ import (
 
 	"github.com/sotto-fl/sotto/aggregation"
 	"github.com/sotto-fl/sotto/privacy/ledger"
+	"github.com/sotto-fl/sotto/server/isolate"
 )
 
 // Outcomes that transports report to clients. The rpc packages carry them over
@@ -18,6 +19,7 @@ var (
 	ErrMalformed  = errors.New("the report is malformed")
 	ErrHalted     = errors.New("the run is halted")
 	ErrNoLedger   = errors.New("the run has no privacy contract, and so no ledger")
+	ErrExcluded   = errors.New("this client is excluded from the run: the sums that its uploads were in did not open; its owner and the run's operator should find out why")
 )
 
 // Info is what a client declares when it attaches. The number of examples is
@@ -87,13 +89,14 @@ var ErrNoState = errors.New("no run in this store")
 
 // State is a run between two rounds.
 type State struct {
-	Config    [32]byte  // Config.Hash the run was started with
-	Round     int       // completed rounds
-	Attempt   int       // newest attempt begun at round Round+1 (0: none)
-	Spent     int       // numbers used up without a round: signed and not opened, or without keys
-	Pending   *Pending  // the attempt that key holders have seen, if it has not ended
-	Params    []float32 // the model, canonical order
-	Optimizer []byte    // serveropt state
+	Config    [32]byte      // Config.Hash the run was started with
+	Round     int           // completed rounds
+	Attempt   int           // newest attempt begun at round Round+1 (0: none)
+	Spent     int           // numbers used up without a round: signed and not opened, or without keys
+	Pending   *Pending      // the attempt that key holders have seen, if it has not ended
+	Isolation isolate.State // what is known of clients that spoil sums
+	Params    []float32     // the model, canonical order
+	Optimizer []byte        // serveropt state
 	// Participations counts the charged rounds of each client, under a contract of lane A.
 	Participations map[string]int
 	History        []Record // one entry a round, void attempts included
@@ -107,29 +110,32 @@ func (s *State) ticket() uint64 { return uint64(s.Round) + uint64(s.Spent) + 1 }
 // Record is what is known of one finished or void attempt. Metrics that were
 // not measured are absent (nil).
 type Record struct {
-	Round        int            `json:"round"`
-	Attempt      int            `json:"attempt"`
-	Void         string         `json:"void,omitempty"`
-	Cohort       int            `json:"cohort"`
-	Accepted     int            `json:"accepted"`
-	Rejected     int            `json:"rejected"`
-	Discarded    int            `json:"discarded"`
-	Objected     int            `json:"objected,omitempty"` // accepted, then left out because key holders objected
-	LR           float64        `json:"lr"`
-	Clip         float64        `json:"clip,omitempty"`      // clip norm of the round, where it adapts
-	NextClip     float64        `json:"next_clip,omitempty"` // and what the round makes of it
-	Examples     uint64         `json:"examples"`            // held by the clients that reported
-	Train        *Metric        `json:"train,omitempty"`
-	Validation   *Metric        `json:"validation,omitempty"` // of the model the round started from
-	Test         *Metric        `json:"test,omitempty"`       // of the model the round produced
-	Clamped      uint64         `json:"clamped"`              // values beyond the codec's range, over all clients
-	BytesUp      int64          `json:"bytes_up"`
-	BytesDown    int64          `json:"bytes_down"`
-	Started      time.Time      `json:"started"`
-	Seconds      float64        `json:"seconds"`
-	MetricsError string         `json:"metrics_error,omitempty"`
-	Ledger       *ledger.Commit `json:"ledger,omitempty"` // under a privacy contract
-	Model        string         `json:"model"`            // hexadecimal SHA-256 after the round
+	Round        int                `json:"round"`
+	Attempt      int                `json:"attempt"`
+	Void         string             `json:"void,omitempty"`
+	Cohort       int                `json:"cohort"`
+	Accepted     int                `json:"accepted"`
+	Rejected     int                `json:"rejected"`
+	Discarded    int                `json:"discarded"`
+	Objected     int                `json:"objected,omitempty"` // accepted, then left out because key holders objected
+	LR           float64            `json:"lr"`
+	Clip         float64            `json:"clip,omitempty"`      // clip norm of the round, where it adapts
+	NextClip     float64            `json:"next_clip,omitempty"` // and what the round makes of it
+	Examples     uint64             `json:"examples"`            // held by the clients that reported
+	Train        *Metric            `json:"train,omitempty"`
+	Validation   *Metric            `json:"validation,omitempty"` // of the model the round started from
+	Test         *Metric            `json:"test,omitempty"`       // of the model the round produced
+	Clamped      uint64             `json:"clamped"`              // values beyond the codec's range, over all clients
+	BytesUp      int64              `json:"bytes_up"`
+	BytesDown    int64              `json:"bytes_down"`
+	Started      time.Time          `json:"started"`
+	Seconds      float64            `json:"seconds"`
+	MetricsError string             `json:"metrics_error,omitempty"`
+	Groups       []isolate.Result   `json:"groups,omitempty"`     // of a round that ran in several, or did not open
+	Excluded     []string           `json:"excluded,omitempty"`   // clients that the round showed to spoil sums
+	Exclusions   []ledger.Exclusion `json:"exclusions,omitempty"` // under a privacy contract: their records in the ledger
+	Ledger       *ledger.Commit     `json:"ledger,omitempty"`     // under a privacy contract
+	Model        string             `json:"model"`                // hexadecimal SHA-256 after the round
 }
 
 // Metric is a mean loss and an accuracy over Examples.

@@ -18,6 +18,7 @@ import (
 	pb "github.com/sotto-fl/sotto/proto/sotto/v1"
 	"github.com/sotto-fl/sotto/server/committee"
 	"github.com/sotto-fl/sotto/server/coordinator"
+	"github.com/sotto-fl/sotto/server/isolate"
 )
 
 // Holders is what this package needs of a coordinator for key holders.
@@ -213,7 +214,7 @@ func take(s *coordinator.HolderSession, m *pb.HolderMessage) error {
 		}
 		return s.Signature(g)
 	case *pb.HolderMessage_Answer:
-		a, err := keyshare.ParseAnswer(s.Ring(), 1, x.Answer)
+		a, err := keyshare.ParseAnswer(s.Ring(), isolate.MaxGroups, x.Answer)
 		if err != nil {
 			return bad(err)
 		}

@@ -37,6 +37,7 @@ var outcomes = []struct {
 }{
 	{coordinator.ErrFinished, codes.FailedPrecondition, pb.ReasonFinished},
 	{coordinator.ErrHalted, codes.Unavailable, pb.ReasonHalted},
+	{coordinator.ErrExcluded, codes.PermissionDenied, pb.ReasonExcluded},
 	{coordinator.ErrSuperseded, codes.Aborted, pb.ReasonSuperseded},
 	{coordinator.ErrStale, codes.Aborted, pb.ReasonClosed},
 	{coordinator.ErrMalformed, codes.InvalidArgument, pb.ReasonMalformed},

@@ -52,6 +52,8 @@ ALTER TABLE run ADD COLUMN spent INTEGER NOT NULL DEFAULT 0; -- times key holder
 ALTER TABLE run ADD COLUMN participations TEXT NOT NULL DEFAULT 'null'; -- JSON: charged rounds by client
 `, `
 ALTER TABLE run ADD COLUMN pending TEXT; -- coordinator.Pending as JSON: the attempt that key holders have seen; NULL: none
+`, `
+ALTER TABLE run ADD COLUMN isolation TEXT NOT NULL DEFAULT '{"active":false}'; -- isolate.State as JSON
 `}
 
 // Errors that callers branch on.
@@ -104,10 +106,10 @@ func (s *Store) Latest(ctx context.Context) (*coordinator.State, error) {
 	}
 	defer tx.Rollback()
 	var st coordinator.State
-	var config, params, sum, participations, pending []byte
+	var config, params, sum, participations, pending, isolation []byte
 	var records int
-	err = tx.QueryRowContext(ctx, `SELECT config, round, attempt, spent, pending, params, params_sha, optimizer, records, participations FROM run`).
-		Scan(&config, &st.Round, &st.Attempt, &st.Spent, &pending, &params, &sum, &st.Optimizer, &records, &participations)
+	err = tx.QueryRowContext(ctx, `SELECT config, round, attempt, spent, pending, params, params_sha, optimizer, records, participations, isolation FROM run`).
+		Scan(&config, &st.Round, &st.Attempt, &st.Spent, &pending, &params, &sum, &st.Optimizer, &records, &participations, &isolation)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, coordinator.ErrNoState
 	}
@@ -121,6 +123,9 @@ func (s *Store) Latest(ctx context.Context) (*coordinator.State, error) {
 		return nil, fmt.Errorf("%s: participations: %w: %w", s.path(), ErrDamaged, err)
 	}
 	st.Config = [32]byte(config)
+	if err := json.Unmarshal(isolation, &st.Isolation); err != nil {
+		return nil, fmt.Errorf("%s: isolation: %w: %w", s.path(), ErrDamaged, err)
+	}
 	if pending != nil {
 		if err := json.Unmarshal(pending, &st.Pending); err != nil {
 			return nil, fmt.Errorf("%s: attempt %d of round %d: %w: %w", s.path(), st.Attempt, st.Round+1, ErrDamaged, err)
@@ -244,6 +249,10 @@ func (s *Store) Commit(ctx context.Context, st *coordinator.State) error {
 	if err != nil {
 		return fmt.Errorf("commit round %d: %w", st.Round, err)
 	}
+	isolation, err := json.Marshal(st.Isolation)
+	if err != nil {
+		return fmt.Errorf("commit round %d: %w", st.Round, err)
+	}
 	var pending any
 	if st.Pending != nil {
 		text, err := json.Marshal(st.Pending)
@@ -252,8 +261,8 @@ func (s *Store) Commit(ctx context.Context, st *coordinator.State) error {
 		}
 		pending = string(text)
 	}
-	_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO run (id, config, round, attempt, spent, pending, params, params_sha, optimizer, records, participations) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		st.Config[:], st.Round, st.Attempt, st.Spent, pending, params, sum[:], optimizer, len(st.History), string(participations))
+	_, err = tx.ExecContext(ctx, `INSERT OR REPLACE INTO run (id, config, round, attempt, spent, pending, params, params_sha, optimizer, records, participations, isolation) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		st.Config[:], st.Round, st.Attempt, st.Spent, pending, params, sum[:], optimizer, len(st.History), string(participations), string(isolation))
 	if err != nil {
 		return fmt.Errorf("commit round %d: %w", st.Round, err)
 	}

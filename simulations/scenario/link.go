@@ -22,12 +22,16 @@ type link struct {
 	number  int // of the client, from 0, among clients
 	clients int
 	session *coordinator.Session
+	spoiler *spoiler // of a malicious client
 }
 
 func (l *link) CheckIn(ctx context.Context, info participant.Info) (participant.Order, error) {
 	for {
 		if l.session == nil {
 			s, err := l.c.Attach(coordinator.Info{Client: l.client, Examples: info.Examples})
+			if errors.Is(err, coordinator.ErrExcluded) {
+				return participant.Order{}, outcome(err)
+			}
 			if err != nil {
 				return participant.Order{}, fmt.Errorf("%w: %w", participant.ErrRefused, err)
 			}
@@ -38,6 +42,9 @@ func (l *link) CheckIn(ctx context.Context, info participant.Info) (participant.
 			return participant.Order{}, outcome(err)
 		}
 		if !l.dropped(o.Round) {
+			if l.spoiler != nil {
+				l.spoiler.sealing = o.Sealing
+			}
 			return order(o), nil
 		}
 		l.session.Close()
@@ -66,6 +73,12 @@ func (l *link) Model(_ context.Context, hash [32]byte, _ int) ([]float32, error)
 }
 
 func (l *link) Report(ctx context.Context, r participant.Report) error {
+	if l.spoiler != nil {
+		var err error
+		if r.Body, err = l.spoiler.spoil(r.Body); err != nil {
+			return fmt.Errorf("%w: spoil the upload of %s: %w", participant.ErrRefused, l.client, err)
+		}
+	}
 	_, err := l.c.Report(ctx, l.client, coordinator.Report(r))
 	return outcome(err)
 }
@@ -75,7 +88,7 @@ func outcome(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, coordinator.ErrFinished), errors.Is(err, coordinator.ErrHalted):
+	case errors.Is(err, coordinator.ErrFinished), errors.Is(err, coordinator.ErrHalted), errors.Is(err, coordinator.ErrExcluded):
 		// Over the wire a halted run is worth waiting for: its operator may start
 		// it again. Here nobody will.
 		return fmt.Errorf("%w: %w", participant.ErrFinished, err)

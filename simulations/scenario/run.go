@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -136,7 +137,11 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 			sealer = holders.sealers[i]
 		}
 		g.Go(func() error {
-			var server participant.Server = &link{c: c, client: name, faults: s.Faults, seed: s.Run.Seed, number: i, clients: s.Clients}
+			l := &link{c: c, client: name, faults: s.Faults, seed: s.Run.Seed, number: i, clients: s.Clients}
+			if slices.Contains(s.Faults.Spoil, name) {
+				l.spoiler = &spoiler{key: sealer.Key}
+			}
+			var server participant.Server = l
 			if o.Connect != nil {
 				var err error
 				if server, err = o.Connect(c, name); err != nil {

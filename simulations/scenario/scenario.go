@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/sotto-fl/sotto/aggregation/keyshare"
 	"github.com/sotto-fl/sotto/internal/config"
@@ -49,8 +52,9 @@ type Partition struct {
 
 // Faults are drawn from the run's seed, so they repeat.
 type Faults struct {
-	Dropout     float64 `yaml:"dropout" doc:"probability that a client is lost after it got a round's order"`
-	DropExactly int     `yaml:"drop_exactly" doc:"so many clients, drawn anew each round, are lost after they got its order"`
+	Dropout     float64  `yaml:"dropout" doc:"probability that a client is lost after it got a round's order"`
+	DropExactly int      `yaml:"drop_exactly" doc:"so many clients, drawn anew each round, are lost after they got its order"`
+	Spoil       []string `yaml:"spoil" doc:"malicious clients, e.g. [client-0003]: each encrypts every update under another key than it shares, so that no sum with it opens"`
 }
 
 // federation is the data of a scenario, dealt out.
@@ -103,6 +107,17 @@ func (s Scenario) Validate() error {
 	}
 	if n := s.Faults.DropExactly; n < 0 || n > s.Clients || n > 0 && s.Faults.Dropout > 0 {
 		bad("faults.drop_exactly: got %d, want 0 to clients (%d), and not beside dropout", n, s.Clients)
+	}
+	for i, name := range s.Faults.Spoil {
+		if n, err := strconv.Atoi(strings.TrimPrefix(name, "client-")); err != nil || n < 1 || n > s.Clients || name != clientName(n-1) {
+			bad("faults.spoil: got %q, want clients from %s to %s", name, clientName(0), clientName(s.Clients-1))
+		}
+		if slices.Contains(s.Faults.Spoil[:i], name) {
+			bad("faults.spoil: %s is named twice", name)
+		}
+	}
+	if len(s.Faults.Spoil) > 0 && s.Run.Encryption != coordinator.EncryptionThreshold {
+		bad("faults.spoil: there is nothing to spoil with run.encryption %s", s.Run.Encryption)
 	}
 	if n := s.Run.Rounds.MinClients; n != 0 && n != s.Clients {
 		bad("run.rounds.min_clients: got %d, want 0 or clients (%d): a simulated round waits for everyone, else it would depend on timing", n, s.Clients)

@@ -94,6 +94,7 @@ func TestValidateNamesEveryField(t *testing.T) {
 		"partition.alpha:":          func(s *Scenario) { s.Partition.Alpha = -1 },
 		"partition.kind:":           func(s *Scenario) { s.Partition.Kind = "odd" },
 		"faults.dropout:":           func(s *Scenario) { s.Faults.Dropout = 1 },
+		"faults.spoil:":             func(s *Scenario) { s.Faults.Spoil = []string{"client-9999"} },
 		"run.rounds.min_clients:":   func(s *Scenario) { s.Run.Rounds.MinClients = 4 },
 		"run.rounds.min_reports:":   func(s *Scenario) { s.Run.Rounds.MinReports = 2 },
 		"run.encryption:":           func(s *Scenario) { s.Run.Encryption = "" },

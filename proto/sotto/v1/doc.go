@@ -24,6 +24,7 @@ const (
 	ReasonDomain = "sotto-fl.github.io"
 
 	ReasonFinished          = "FINISHED"           // the run is over
+	ReasonExcluded          = "EXCLUDED"           // the client spoiled sums and is not asked any more
 	ReasonSuperseded        = "SUPERSEDED"         // the client connected again elsewhere
 	ReasonClosed            = "CLOSED"             // the round, or the attempt at it, is over
 	ReasonMalformed         = "MALFORMED"          // the request will never be accepted

@@ -39,6 +39,10 @@ const (
 	ReLU      Kind = "relu"
 	Tanh      Kind = "tanh"
 	Flatten   Kind = "flatten"
+
+	// Nothing in these is trained; they stand before all others.
+	Scattering  Kind = "scattering"
+	Standardize Kind = "standardize"
 )
 
 // Layer is one layer of an Architecture. Fields that its Kind does not use are
@@ -51,6 +55,8 @@ type Layer struct {
 	Stride  int  `yaml:"stride,omitempty" json:"stride,omitempty"`
 	Padding int  `yaml:"padding,omitempty" json:"padding,omitempty"`
 	Groups  int  `yaml:"groups,omitempty" json:"groups,omitempty"`
+	Scales  int  `yaml:"scales,omitempty" json:"scales,omitempty"`
+	Angles  int  `yaml:"angles,omitempty" json:"angles,omitempty"`
 }
 
 // Architecture describes a classifier. Its JSON encoding is canonical: equal

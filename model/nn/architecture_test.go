@@ -22,6 +22,8 @@ func TestNamed(t *testing.T) {
 		"cifar-cnn": {545098, true, "conv1.weight", []int{32, 3, 3, 3}},
 		"dp-cnn":    {26010, true, "conv1.weight", []int{16, 1, 8, 8}},
 		"mnist-cnn": {60000, false, "conv1.weight", []int{16, 1, 5, 5}},
+
+		"scatter-linear": {8340, true, "fc1.weight", []int{10, 17 * 7 * 7}},
 	} {
 		a, err := Named(name)
 		if err != nil {
@@ -45,7 +47,7 @@ func TestNamed(t *testing.T) {
 			t.Errorf("a caller changed %s", name)
 		}
 	}
-	if _, err := Named("lenet"); err == nil || err.Error() != `architecture "lenet" is unknown, want one of cifar-cnn, dp-cnn, mnist-cnn` {
+	if _, err := Named("lenet"); err == nil || err.Error() != `architecture "lenet" is unknown, want one of cifar-cnn, dp-cnn, mnist-cnn, scatter-linear` {
 		t.Errorf("error is %v", err)
 	}
 }

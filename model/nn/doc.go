@@ -6,7 +6,7 @@
 //
 // # Architectures
 //
-// An Architecture is data: a name, the input shape and a list of layers. Three
+// An Architecture is data: a name, the input shape and a list of layers. Four
 // come with the package (see Named); others are read from YAML:
 //
 //	name: tiny-cnn
@@ -27,8 +27,11 @@
 //	dense       out (features); its input must be flat
 //	group_norm  groups; epsilon is 1e-5, as in PyTorch
 //	relu, tanh, flatten
+//	scattering  scales, angles: first-order wavelet features, nothing to train
+//	standardize groups: group_norm with nothing to train
 //
-// Kernels and windows are square. The last layer must be dense; its outputs
+// The last two stand before all others: gradients do not pass them, and what they make of an
+// image never changes, so that it may be kept (see Split). Kernels and windows are square. The last layer must be dense; its outputs
 // are the class scores, and the loss is softmax cross-entropy. A field that a
 // kind does not have, an unknown key, or a size beyond the bounds in this
 // package is an error that names the layer.

@@ -68,8 +68,8 @@ func testGradientsByCentralDifferences(t *testing.T) {
 // TestPathsAgree compares them.
 func TestGradientsOfNamedNetworks(t *testing.T) {
 	for _, a := range named {
-		if a.Name == "cifar-cnn" {
-			continue // TestGolden
+		if a.Name == "cifar-cnn" || a.Name == "scatter-linear" {
+			continue // TestGolden; TestScattering
 		}
 		t.Run(a.Name, func(t *testing.T) { checkGradient(t, rand.New(rand.NewPCG(21, 1)), a) })
 	}

@@ -41,10 +41,20 @@ var named = []Architecture{
 			{Kind: Flatten}, {Kind: Dense, Out: 48}, {Kind: ReLU}, {Kind: Dense, Out: 10},
 		},
 	},
+	{
+		// 8,340 parameters; first-order scattering features, the same for everybody,
+		// under a linear model: little to train, and so little noise to train it under.
+		Name:  "scatter-linear",
+		Input: Shape{C: 1, H: 28, W: 28},
+		Layers: []Layer{
+			{Kind: Scattering, Scales: 2, Angles: 8}, {Kind: Standardize, Groups: 17},
+			{Kind: Flatten}, {Kind: Dense, Out: 10},
+		},
+	},
 }
 
 // Named returns one of the architectures that come with the package:
-// "cifar-cnn", "dp-cnn" or "mnist-cnn". The result is the caller's.
+// "cifar-cnn", "dp-cnn", "mnist-cnn" or "scatter-linear". The result is the caller's.
 func Named(name string) (Architecture, error) {
 	names := make([]string, len(named))
 	for i, a := range named {

@@ -57,11 +57,27 @@ type Network struct {
 	dlogits []float32
 	path    *kernel.Path
 	simd    *simd // nil on the portable path
+
+	stem     *Stem     // of the layers that are not trained; nil without any
+	features []float32 // what it makes of a batch
 }
 
 // New builds a network with all of its buffers, for batches of up to maxBatch
 // examples. Its weights are zero until Import.
 func New(a Architecture, maxBatch int) (*Network, error) {
+	stem, rest, err := a.Split()
+	if err != nil {
+		return nil, err
+	}
+	if stem != nil {
+		n, err := New(rest, maxBatch)
+		if err != nil {
+			return nil, err
+		}
+		n.stem, n.features = stem, make([]float32, maxBatch*stem.out.Size())
+		n.input = a.Input
+		return n, nil
+	}
 	p, err := a.plan()
 	if err != nil {
 		return nil, err
@@ -230,19 +246,25 @@ func (n *Network) Forward(x []float32, batch int) []float32 {
 	if batch < 1 || batch > n.maxBatch || len(x) != batch*n.input.Size() {
 		panic(fmt.Sprintf("nn: forward of %d values as a batch of %d, want at most %d examples of %v", len(x), batch, n.maxBatch, n.input))
 	}
+	in := n.input
+	if n.stem != nil {
+		in = n.stem.out
+		n.stem.Apply(n.features[:batch*in.Size()], x, batch)
+		x = n.features[:batch*in.Size()]
+	}
 	if n.simd != nil {
 		return n.simd.forward(x, batch)
 	}
 	h := x
-	if n.input.C > 1 {
+	if in.C > 1 {
 		h = n.nhwc[:len(x)]
-		pixels := n.input.H * n.input.W
+		pixels := in.H * in.W
 		for e := range batch {
-			for c := range n.input.C {
-				src := x[(e*n.input.C+c)*pixels:][:pixels]
-				dst := h[e*n.input.Size()+c:]
+			for c := range in.C {
+				src := x[(e*in.C+c)*pixels:][:pixels]
+				dst := h[e*in.Size()+c:]
 				for i, v := range src {
-					dst[i*n.input.C] = v
+					dst[i*in.C] = v
 				}
 			}
 		}

@@ -13,6 +13,8 @@ const (
 	maxExtent      = 8192    // height, width, window, padding
 	maxChannels    = 1 << 16 // channels and features
 	maxName        = 64
+	maxScales      = 5
+	maxAngles      = 16
 	maxActivations = 1 << 24 // elements of one example's activations, all layers together
 	maxColumns     = 1 << 25 // elements of one example's im2col matrices, all layers together
 )
@@ -66,6 +68,9 @@ func (a Architecture) plan() (plan, error) {
 	var count struct{ conv, fc, norm int }
 	for i, l := range a.Layers {
 		before := at
+		if l.fixed() && i > 0 && !a.Layers[i-1].fixed() {
+			return fail("layers[%d] %s: nothing in it is trained, and gradients do not pass it: put it before all other layers", i, l.Kind)
+		}
 		if err := at.advance(l); err != nil {
 			return fail("layers[%d] %.32s: %v", i, l.Kind, err)
 		}
@@ -173,6 +178,16 @@ func (c *cursor) advance(l Layer) error {
 			return fmt.Errorf("input is %v, put a flatten layer before it", in)
 		}
 		*c = cursor{shape: Shape{C: l.Out, H: 1, W: 1}, flat: true}
+	case Scattering:
+		stride := 1 << l.Scales
+		if in.H%stride != 0 || in.W%stride != 0 {
+			return fmt.Errorf("input is %v, want height and width that %d scales halve evenly", in, l.Scales)
+		}
+		c.shape = Shape{C: in.C * (1 + l.Scales*l.Angles), H: in.H / stride, W: in.W / stride}
+	case Standardize:
+		if in.C%l.Groups != 0 {
+			return fmt.Errorf("%d groups do not divide %d channels evenly", l.Groups, in.C)
+		}
 	case GroupNorm:
 		if c.image.H*c.image.W > 1 {
 			return fmt.Errorf("groups of flattened pixels have no channels, put it before the flatten layer or after the next dense layer")
@@ -194,9 +209,9 @@ func (l Layer) checkFields() error {
 	}
 	conv, pool := l.Kind == Conv2D, l.Kind == MaxPool || l.Kind == AvgPool
 	switch l.Kind {
-	case Conv2D, MaxPool, AvgPool, Dense, GroupNorm, ReLU, Tanh, Flatten:
+	case Conv2D, MaxPool, AvgPool, Dense, GroupNorm, ReLU, Tanh, Flatten, Scattering, Standardize:
 	default:
-		return fmt.Errorf("unknown kind, want conv2d, max_pool, avg_pool, dense, group_norm, relu, tanh or flatten")
+		return fmt.Errorf("unknown kind, want conv2d, max_pool, avg_pool, dense, group_norm, relu, tanh, flatten, scattering or standardize")
 	}
 	for _, r := range []rule{
 		{"out", l.Out, conv || l.Kind == Dense, 1, maxChannels},
@@ -204,7 +219,9 @@ func (l Layer) checkFields() error {
 		{"window", l.Window, pool, 1, maxExtent},
 		{"stride", l.Stride, conv || pool, 0, maxExtent},
 		{"padding", l.Padding, conv, 0, maxExtent},
-		{"groups", l.Groups, l.Kind == GroupNorm, 1, maxChannels},
+		{"groups", l.Groups, l.Kind == GroupNorm || l.Kind == Standardize, 1, maxChannels},
+		{"scales", l.Scales, l.Kind == Scattering, 1, maxScales},
+		{"angles", l.Angles, l.Kind == Scattering, 1, maxAngles},
 	} {
 		if !r.used && r.value != 0 {
 			return fmt.Errorf("%s is set to %d, but this kind has no such field, remove it", r.name, r.value)

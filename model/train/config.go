@@ -24,7 +24,7 @@ import (
 
 // Config is a task: what a client trains, and how.
 type Config struct {
-	Architecture       nn.Architecture       `yaml:"architecture" json:"architecture" doc:"the network: the name of a built-in one (cifar-cnn, mnist-cnn, dp-cnn), or name, input and layers"`
+	Architecture       nn.Architecture       `yaml:"architecture" json:"architecture" doc:"the network: the name of a built-in one (cifar-cnn, mnist-cnn, dp-cnn, scatter-linear), or name, input and layers"`
 	Classes            []string              `yaml:"classes" json:"classes" doc:"class names in label order; folders of images are matched to them"`
 	Normalization      dataset.Normalization `yaml:"normalization" json:"normalization" doc:"per channel: (pixel/max - mean) / std"`
 	Augmentation       dataset.Augmentation  `yaml:"augmentation" json:"augmentation" doc:"how training images vary"`

@@ -61,6 +61,11 @@ type Trainer struct {
 	start   []float32 // the received weights in the network's order
 	local   []float32 // the trained weights in canonical order
 	sum     []float64 // of clipped gradients, in the network's order
+
+	// Of an architecture whose first layers are not trained.
+	stem     *nn.Stem
+	cache    *Features
+	features []float32 // of a batch
 }
 
 // New makes a trainer with all of its buffers.
@@ -68,7 +73,11 @@ func New(c Config) (*Trainer, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	net, err := nn.New(c.Architecture, c.Batch)
+	stem, rest, err := c.Architecture.Split()
+	if err != nil {
+		return nil, err
+	}
+	net, err := nn.New(rest, c.Batch)
 	if err != nil {
 		return nil, err
 	}
@@ -77,12 +86,17 @@ func New(c Config) (*Trainer, error) {
 		return nil, err
 	}
 	in := c.Architecture.Input
-	return &Trainer{
+	t := &Trainer{
 		cfg: c, net: net, opt: opt, shape: dataset.Shape{C: in.C, H: in.H, W: in.W},
 		x: make([]float32, c.Batch*in.Size()), labels: make([]int32, c.Batch),
 		scratch: make([]float32, in.Size()),
 		start:   make([]float32, len(net.Weights())), local: make([]float32, len(net.Weights())),
-	}, nil
+	}
+	if stem != nil {
+		t.stem, t.cache = stem, NewFeatures()
+		t.features = make([]float32, c.Batch*stem.Out().Size())
+	}
+	return t, nil
 }
 
 // SetWorkers spreads each batch and each update over count goroutines (at least 1),
@@ -171,11 +185,16 @@ func (t *Trainer) epochs(ctx context.Context, data *dataset.Set, work Work, m *M
 }
 
 func (t *Trainer) step(data *dataset.Set, index []int, lr float64, vary *rand.Rand, m *Metrics) error {
-	x, labels := t.fill(data, index)
+	var x []float32
+	var labels []int32
 	if t.cfg.Augmentation.Enabled() {
+		x, labels = t.raw(data, index)
 		for i := range index {
 			t.cfg.Augmentation.Apply(x[i*t.shape.Size():][:t.shape.Size()], t.scratch, t.shape, t.cfg.Normalization, vary)
 		}
+		x = t.featuresOf(x, len(index))
+	} else {
+		x, labels = t.fill(data, index)
 	}
 	loss, correct := t.net.Gradient(x, labels)
 	if !finite(loss) {
@@ -189,7 +208,15 @@ func (t *Trainer) step(data *dataset.Set, index []int, lr float64, vary *rand.Ra
 	return nil
 }
 
+// fill returns what the trained layers read of some examples.
 func (t *Trainer) fill(data *dataset.Set, index []int) ([]float32, []int32) {
+	if t.stem != nil {
+		return t.kept(data, index)
+	}
+	return t.raw(data, index)
+}
+
+func (t *Trainer) raw(data *dataset.Set, index []int) ([]float32, []int32) {
 	x, labels := t.x[:len(index)*t.shape.Size()], t.labels[:len(index)]
 	data.Fill(x, labels, index, t.cfg.Normalization)
 	return x, labels

@@ -19,11 +19,13 @@ type pool struct {
 
 func newPool(workers int, task train.Config) (*pool, error) {
 	p := &pool{idle: make(chan *train.Trainer, workers)}
+	features := train.NewFeatures()
 	for range workers {
 		t, err := train.New(task)
 		if err != nil {
 			return nil, err
 		}
+		t.ShareFeatures(features)
 		p.all = append(p.all, t)
 		p.idle <- t
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/sotto-fl/sotto/model/optim"
 	"github.com/sotto-fl/sotto/model/train"
 	"github.com/sotto-fl/sotto/server/coordinator"
+	"github.com/sotto-fl/sotto/server/energy"
 )
 
 // Config is the server's configuration file.
@@ -44,6 +45,7 @@ func defaultConfig() Config {
 			Weights:  "examples",
 			Server:   serveropt.Config{Name: "fedavg", LR: 1},
 			Schedule: optim.Schedule{Kind: "cosine"},
+			Energy:   energy.Default(),
 			Task: train.Config{
 				Architecture:  nn.Architecture{Name: "mnist-cnn"},
 				Classes:       []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"},

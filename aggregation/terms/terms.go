@@ -123,7 +123,9 @@ func (t Terms) Ring() (keyshare.Ring, kahe.Params, error) {
 }
 
 // WorkHash is what an announcement says of training: everything that all clients of
-// the attempt share. clip is the clip norm where it changes from round to round, else 0.
-func WorkHash(task [32]byte, epochs, lr, clip float64) statement.Digest {
-	return statement.New("sotto/work/v2").Fixed(task[:]).Uint(math.Float64bits(epochs)).Uint(math.Float64bits(lr)).Uint(math.Float64bits(clip)).Hash()
+// the attempt share. clip is the clip norm where it changes from round to round, else 0;
+// reference the number of steps that updates of unequal work are scaled to, 0 where all do
+// the same epochs.
+func WorkHash(task [32]byte, epochs, lr, clip float64, reference uint64) statement.Digest {
+	return statement.New("sotto/work/v3").Fixed(task[:]).Uint(math.Float64bits(epochs)).Uint(math.Float64bits(lr)).Uint(math.Float64bits(clip)).Uint(reference).Hash()
 }

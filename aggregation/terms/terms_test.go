@@ -125,10 +125,10 @@ func TestLimits(t *testing.T) {
 
 func TestWorkHashCoversEverything(t *testing.T) {
 	task := [32]byte{1}
-	base := WorkHash(task, 0.5, 0.1, 0)
+	base := WorkHash(task, 0.5, 0.1, 0, 0)
 	for name, other := range map[string]statement.Digest{
-		"task": WorkHash([32]byte{2}, 0.5, 0.1, 0), "epochs": WorkHash(task, 0.25, 0.1, 0),
-		"learning rate": WorkHash(task, 0.5, 0.2, 0), "order": WorkHash(task, 0.1, 0.5, 0), "clip norm": WorkHash(task, 0.5, 0.1, 0.1),
+		"task": WorkHash([32]byte{2}, 0.5, 0.1, 0, 0), "epochs": WorkHash(task, 0.25, 0.1, 0, 0),
+		"learning rate": WorkHash(task, 0.5, 0.2, 0, 0), "order": WorkHash(task, 0.1, 0.5, 0, 0), "clip norm": WorkHash(task, 0.5, 0.1, 0.1, 0), "reference": WorkHash(task, 0.5, 0.1, 0, 9),
 	} {
 		if other == base {
 			t.Errorf("another %s gives the same hash", name)

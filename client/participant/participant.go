@@ -178,6 +178,12 @@ func (p *Participant) prepare(o Order) error {
 	if !(o.Weight > 0 && o.Weight <= 1) || !(o.Epochs > 0) || !(o.LR > 0) {
 		return fmt.Errorf("order of round %d has weight %g, epochs %g, learning rate %g, want all above 0 and weight at most 1: %w", o.Round, o.Weight, o.Epochs, o.LR, ErrRefused)
 	}
+	if err := o.Plan.Validate(); err != nil {
+		return fmt.Errorf("order of round %d: %w: %w", o.Round, ErrRefused, err)
+	}
+	if s := o.Scale(); (o.Plan.Tasks == 0) != (o.Reference == 0) || !(s >= 1e-6 && s <= 1e6) {
+		return fmt.Errorf("order of round %d: %d steps scaled to %d: %w", o.Round, o.Plan.Tasks, o.Reference, ErrRefused)
+	}
 	if o.TaskHash == p.taskHash && p.training != nil {
 		return nil
 	}
@@ -219,14 +225,14 @@ func (p *Participant) update(ctx context.Context, o Order, number int, global []
 	}
 	defer release()
 	delta := make([]float32, p.layout.Size())
-	work := train.Work{Round: number, Client: p.name, Epochs: o.Epochs, LR: o.LR}
+	work := train.Work{Round: number, Client: p.name, Epochs: o.Epochs, Steps: int(o.Plan.Tasks), LR: o.LR}
 	got, err := t.Run(ctx, global, p.training, p.validation, work, delta)
 	if err != nil {
 		return nil, fmt.Errorf("train round %d: %w", o.Round, err)
 	}
 	values := make([]int32, len(delta), len(delta)+o.Codec.MetricsLen())
 	rng := seed.New(p.task.Seed, "rounding", number, p.name)
-	clamped, err := o.Codec.Quantize(values, delta, o.Weight, rng)
+	clamped, err := o.Codec.Quantize(values, delta, o.Weight*o.Scale(), rng)
 	if err != nil {
 		return nil, fmt.Errorf("encode the update of round %d: %w", o.Round, err)
 	}

@@ -71,7 +71,7 @@ func (p *Participant) checkSealing(o Order) (*sealed, error) {
 	case p.sealer == nil:
 		return refuse(ErrNoPolicy)
 	}
-	s := &sealed{order: keyshare.Order{Work: o.Sealing.Work, Weight: o.Weight}}
+	s := &sealed{order: keyshare.Order{Work: o.Sealing.Work, Weight: o.Weight, Mode: o.Plan.Mode}}
 	signed, err := keyshare.ParseSignedRecord(o.Sealing.Record)
 	if err != nil {
 		return refuse(err)
@@ -109,7 +109,7 @@ func (p *Participant) checkSealing(o Order) (*sealed, error) {
 	if err := a.Check(s.record.Hash(), statement.Hash(o.Sealing.Terms)); err != nil {
 		return refuse(err)
 	}
-	if a.Run != o.Run || a.Attempt != uint64(o.Attempt) || a.Model != o.Model || a.Task != terms.WorkHash(o.TaskHash, o.Epochs, o.LR, o.Clip) {
+	if a.Run != o.Run || a.Attempt != uint64(o.Attempt) || a.Model != o.Model || a.Task != terms.WorkHash(o.TaskHash, o.Epochs, o.LR, o.Clip, uint64(o.Reference)) {
 		return refuse(errors.New("the announcement is not about this order"))
 	}
 	for _, b := range o.Sealing.Keys {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/sotto-fl/sotto/aggregation"
+	"github.com/sotto-fl/sotto/client/energy"
+	"github.com/sotto-fl/sotto/internal/costcurve"
 )
 
 // Outcomes that a Server reports and the participant branches on.
@@ -39,6 +41,22 @@ type Server interface {
 // Info is what a client declares in public when it checks in.
 type Info struct {
 	Examples int
+	Offer    *Offer  // what work costs this device; nil: that is not told
+	Spent    []Spent // what earlier rounds took, as far as their privacy lets it leave; delivered once
+}
+
+// Offer is what work costs a device.
+type Offer struct {
+	Task  string // what one task is
+	Curve costcurve.Curve
+	Tier  costcurve.Tier
+}
+
+// Spent is the energy of one phase of a round.
+type Spent struct {
+	Round   int
+	Attempt int
+	energy.Reading
 }
 
 // Order asks for one update. See the coordinator's type of the same name.
@@ -56,6 +74,21 @@ type Order struct {
 	Weight   float64
 	Deadline time.Duration
 	Sealing  *Sealing // when updates are encrypted to key holders
+
+	// Plan is how to work, under an energy policy. Plan.Tasks is a number of steps, in
+	// place of Epochs; 0 where the work is not the server's to choose.
+	Plan      costcurve.Order
+	Reference int64 // steps that the update is scaled to; with Plan.Tasks only
+}
+
+// Scale is what an update of that work is multiplied by before it is clipped or weighted,
+// so that it counts for what a step of it did: FedNova (Wang et al. 2020, arXiv:2007.07481)
+// with plain steps. It is 1 for equal work.
+func (o Order) Scale() float64 {
+	if o.Plan.Tasks == 0 {
+		return 1
+	}
+	return float64(o.Reference) / float64(o.Plan.Tasks)
 }
 
 // Sealing is what it takes to encrypt an update. See the coordinator's type of the

@@ -45,7 +45,7 @@ func (p *Participant) contribute(ctx context.Context, o Order, s *sealed, t *pri
 	t.rotation.Reseed(privacy.RotationSeed(t.hash, o.Round))
 	values := make([]int32, t.derived.Fields)
 	fields := t.rotation.Fields()
-	rng := noise.NewDRBG(secret.Derive(fmt.Sprintf("update/%s/%s/%d", hex.EncodeToString(o.Model[:]), hex.EncodeToString(s.announcement.Task[:]), o.Round), number))
+	rng := noise.NewDRBG(secret.Derive(fmt.Sprintf("update/%s/%s/%d/%d", hex.EncodeToString(o.Model[:]), hex.EncodeToString(s.announcement.Task[:]), o.Round, o.Plan.Tasks), number))
 	out, err := t.encoder.Update(values[:fields], update, clip, t.derived.Clamp(p.training.Len()), rng)
 	if err != nil {
 		return nil, fmt.Errorf("encode round %d: %w", o.Round, err)
@@ -75,7 +75,7 @@ func (p *Participant) trainUpdate(ctx context.Context, o Order, number int, glob
 		return err
 	}
 	defer release()
-	got, err := t.Run(ctx, global, p.training, nil, train.Work{Round: number, Client: p.name, Epochs: o.Epochs, LR: o.LR}, update)
+	got, err := t.Run(ctx, global, p.training, nil, train.Work{Round: number, Client: p.name, Epochs: o.Epochs, Steps: int(o.Plan.Tasks), LR: o.LR}, update)
 	switch {
 	case errors.Is(err, train.ErrDiverged):
 		// The encoder makes zero of what is not finite.

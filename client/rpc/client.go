@@ -84,14 +84,14 @@ func (c *Client) CheckIn(ctx context.Context, info participant.Info) (participan
 		return participant.Order{}, err
 	}
 	if c.presence != nil {
-		if live := c.presence.release(); live == nil || c.presence.info != info {
+		if live := c.presence.release(); live == nil || c.presence.info.Examples != info.Examples {
 			c.leave()
 		}
 	}
 	if c.presence == nil {
 		c.presence = newPresence(c.conn, info)
 	}
-	m, err := c.presence.ask(ctx)
+	m, err := c.presence.ask(ctx, readyMessage(info))
 	if err != nil {
 		c.leave()
 		if ctx.Err() != nil {

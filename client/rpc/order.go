@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"math"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	"github.com/sotto-fl/sotto/aggregation"
 	"github.com/sotto-fl/sotto/client/participant"
+	"github.com/sotto-fl/sotto/internal/costcurve"
 	pb "github.com/sotto-fl/sotto/proto/sotto/v1"
 )
 
@@ -36,8 +39,33 @@ func orderFrom(m *pb.Order) (participant.Order, error) {
 		Codec:  aggregation.Codec{Bits: int(m.GetCodec().GetBits()), Range: m.GetCodec().GetRange()},
 		Epochs: m.GetEpochs(), LR: m.GetLearningRate(), Clip: m.GetClipNorm(), Weight: m.GetWeight(), Deadline: deadline,
 	}
+	if w := m.GetWork(); w != nil {
+		if w.GetSteps() > costcurve.MaxTasks || w.GetReference() > costcurve.MaxTasks {
+			return bad("%d steps scaled to %d", w.GetSteps(), w.GetReference())
+		}
+		o.Plan = costcurve.Order{Tasks: int64(w.GetSteps()), Mode: w.GetMode(), SwitchTo: w.GetSwitchTo(), SwitchAfter: w.GetSwitchAfter().AsDuration(), StartAt: w.GetStartAfter().AsDuration()}
+		o.Reference = int64(w.GetReference())
+		if err := o.Plan.Validate(); err != nil {
+			return bad("%w", err)
+		}
+	}
 	if s := m.GetSealing(); s != nil {
 		o.Sealing = &participant.Sealing{Announcement: s.GetAnnouncement(), Terms: s.GetTerms(), Record: s.GetRecord(), Keys: s.GetKeys(), Work: s.GetWork()}
 	}
 	return o, nil
+}
+
+// readyMessage says what a client declares with its readiness.
+func readyMessage(info participant.Info) *pb.Ready {
+	m := &pb.Ready{}
+	if o := info.Offer; o != nil {
+		m.Offer = &pb.Offer{Task: o.Task, Curve: o.Curve.Append(nil), Tier: uint32(o.Tier)}
+	}
+	for _, s := range info.Spent {
+		m.Spent = append(m.Spent, &pb.Spent{
+			Round: uint32(s.Round), Attempt: uint32(s.Attempt), Phase: uint32(s.Phase), Joules: s.Value, Tier: uint32(s.Tier),
+			RelativeError: s.RelErr, Elapsed: durationpb.New(s.Elapsed), Source: s.Source,
+		})
+	}
+	return m
 }

@@ -30,7 +30,7 @@ func newPresence(conn *connection, info participant.Info) *presence {
 }
 
 // ask waits for the next order, on the live stream or on a new one.
-func (p *presence) ask(ctx context.Context) (*pb.Order, error) {
+func (p *presence) ask(ctx context.Context, ready *pb.Ready) (*pb.Order, error) {
 	if p.live == nil {
 		a, err := attend(ctx, p.conn, p.info)
 		if err != nil {
@@ -38,7 +38,7 @@ func (p *presence) ask(ctx context.Context) (*pb.Order, error) {
 		}
 		p.live = a
 	}
-	return p.live.ask(ctx)
+	return p.live.ask(ctx, ready)
 }
 
 // hold watches the stream for at most limit, until release or stop.
@@ -164,13 +164,13 @@ func (a *attendance) read(ctx context.Context) {
 	}
 }
 
-func (a *attendance) ask(ctx context.Context) (*pb.Order, error) {
+func (a *attendance) ask(ctx context.Context, ready *pb.Ready) (*pb.Order, error) {
 	select {
 	case <-a.orders:
 		return nil, errors.New("the server sent an order that nobody asked for")
 	default:
 	}
-	if err := a.stream.Send(&pb.AttendRequest{Message: &pb.AttendRequest_Ready{Ready: &pb.Ready{}}}); err != nil {
+	if err := a.stream.Send(&pb.AttendRequest{Message: &pb.AttendRequest_Ready{Ready: ready}}); err != nil {
 		<-a.done // a failed Send ends the stream; the reader learns why
 		return nil, a.err
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/sotto-fl/sotto/client/participant"
 	"github.com/sotto-fl/sotto/privacy/ledger"
 	"github.com/sotto-fl/sotto/server/coordinator"
+	"github.com/sotto-fl/sotto/server/energy"
 	"github.com/sotto-fl/sotto/server/identity"
 	"github.com/sotto-fl/sotto/server/rpc"
 )
@@ -32,6 +33,7 @@ func (orders) BodySize() int                                { return 1 }
 func (orders) Show(int64, bool) (ledger.Shown, error) {
 	return ledger.Shown{}, coordinator.ErrNoLedger
 }
+func (orders) Declare(*energy.Offer, []coordinator.Spent) error { return nil }
 func (orders) Next(context.Context) (coordinator.Order, error) {
 	return coordinator.Order{Round: 1, Deadline: time.Minute}, nil
 }

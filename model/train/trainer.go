@@ -22,11 +22,33 @@ type Work struct {
 	Round  int
 	Client string
 	Epochs float64 // passes over the data; a fraction of the last pass is a random part of it
+	Steps  int     // exactly so many steps, in place of Epochs; 0: Epochs says
 	LR     float64
 }
 
+// Processed is how many examples a client of n sees in so many steps of a batch: the
+// last step of a pass takes what is left of it. n and batch are at least 1.
+func Processed(steps, n, batch int) int {
+	pass := (n + batch - 1) / batch // steps
+	return steps/pass*n + min(n, steps%pass*batch)
+}
+
+// Steps is how many steps so many epochs over n examples take in batches. n and batch are
+// at least 1.
+func Steps(epochs float64, n, batch int) int {
+	left := int(math.Ceil(epochs * float64(n)))
+	pass := (n + batch - 1) / batch
+	return left/n*pass + (left%n+batch-1)/batch
+}
+
+// maxSteps keeps products of orders inside an int.
+const maxSteps = 1 << 40
+
 func (w Work) validate() error {
-	if !(w.Epochs > 0 && w.Epochs <= maxEpochs) {
+	if w.Steps < 0 || w.Steps > maxSteps {
+		return fmt.Errorf("order asks for %d steps, want 0 to %d", w.Steps, maxSteps)
+	}
+	if w.Steps == 0 && !(w.Epochs > 0 && w.Epochs <= maxEpochs) {
 		return fmt.Errorf("order asks for %g epochs, want more than 0 and at most %d", w.Epochs, maxEpochs)
 	}
 	if !(w.LR >= 0 && w.LR <= math.MaxFloat32) {
@@ -165,11 +187,21 @@ func (t *Trainer) epochs(ctx context.Context, data *dataset.Set, work Work, m *M
 	shuffle := seed.New(t.cfg.Seed, "shuffle", work.Round, work.Client)
 	vary := seed.New(t.cfg.Seed, "augment", work.Round, work.Client)
 	left := int(math.Ceil(work.Epochs * float64(data.Len())))
+	most := t.cfg.MaxSteps
+	if work.Steps > 0 {
+		if most > 0 && work.Steps > most {
+			return fmt.Errorf("order asks for %d steps, the task allows %d", work.Steps, most)
+		}
+		left, most = Processed(work.Steps, data.Len(), t.cfg.Batch), work.Steps
+		if left > maxEpochs*data.Len() {
+			return fmt.Errorf("order asks for %d steps, more than %d passes over %d examples", work.Steps, maxEpochs, data.Len())
+		}
+	}
 	for left > 0 {
 		t.permute(data.Len(), shuffle)
 		n := min(left, data.Len())
 		for from := 0; from < n; from += t.cfg.Batch {
-			if t.cfg.MaxSteps > 0 && m.Steps == t.cfg.MaxSteps {
+			if most > 0 && m.Steps == most {
 				return nil
 			}
 			if err := ctx.Err(); err != nil {

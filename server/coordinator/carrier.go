@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/sotto-fl/sotto/aggregation"
+	"github.com/sotto-fl/sotto/aggregation/keyshare"
 	"github.com/sotto-fl/sotto/aggregation/terms"
 )
 
@@ -30,7 +31,7 @@ type checked struct {
 type sum interface {
 	// check looks at a body in full and changes nothing. It may run concurrently
 	// with everything else. Errors wrap ErrMalformed.
-	check(client string, weight float64, body []byte) (checked, error)
+	check(client string, order keyshare.Order, body []byte) (checked, error)
 	// add takes a checked report; it keeps no reference to the body. The
 	// coordinator calls it under its lock.
 	add(checked) error
@@ -58,7 +59,7 @@ type plainSum struct {
 	sum *aggregation.Sum
 }
 
-func (p plainSum) check(client string, _ float64, body []byte) (checked, error) {
+func (p plainSum) check(client string, _ keyshare.Order, body []byte) (checked, error) {
 	if len(body) != p.bodySize() {
 		return checked{}, fmt.Errorf("report of %s has %d bytes, want %d: %w", client, len(body), p.bodySize(), ErrMalformed)
 	}

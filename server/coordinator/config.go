@@ -15,6 +15,7 @@ import (
 	"github.com/sotto-fl/sotto/model/optim"
 	"github.com/sotto-fl/sotto/model/train"
 	"github.com/sotto-fl/sotto/privacy"
+	"github.com/sotto-fl/sotto/server/energy"
 )
 
 // Config is one run: what clients are asked to do and how rounds go. It is the
@@ -32,6 +33,7 @@ type Config struct {
 	Server     serveropt.Config    `yaml:"server_optimizer" json:"server_optimizer" doc:"how the mean update moves the model"`
 	Schedule   optim.Schedule      `yaml:"schedule" json:"schedule" doc:"the clients' learning rate over rounds"`
 	EarlyStop  optim.EarlyStopping `yaml:"early_stopping" json:"early_stopping" doc:"end the run when the clients' validation loss no longer falls; patience 0 turns it off"`
+	Energy     energy.Config       `yaml:"energy" json:"energy" doc:"how the work of a round is spread over its clients, and what its joules are worth"`
 	Task       train.Config        `yaml:"task" json:"task" doc:"what each client trains, and how"`
 }
 
@@ -119,6 +121,9 @@ func (c Config) Validate() error {
 	if c.Server.Average > 0 && c.EarlyStop.Patience > 0 {
 		bad("server_optimizer.average: the average is the model of the last round, and early_stopping may end the run before it: leave one of them out")
 	}
+	if c.Energy.Planned() && c.Rounds.Cohort == 0 && c.Rounds.Goal != 0 {
+		bad("rounds.goal: got %d, want 0: an energy policy plans for the reports of the whole cohort", c.Rounds.Goal)
+	}
 	if c.Weights != "examples" && c.Weights != "uniform" {
 		bad("weights: got %q, want examples or uniform", c.Weights)
 	}
@@ -127,6 +132,7 @@ func (c Config) Validate() error {
 		config.At("server_optimizer", c.Server.Validate()),
 		config.At("schedule", c.Schedule.Validate()),
 		config.At("early_stopping", c.EarlyStop.Validate()),
+		config.At("energy", c.Energy.Validate(c.lane())),
 		config.At("task", c.Task.Validate()),
 	)...)
 }

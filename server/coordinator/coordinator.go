@@ -28,6 +28,7 @@ import (
 	"github.com/sotto-fl/sotto/model"
 	"github.com/sotto-fl/sotto/privacy"
 	"github.com/sotto-fl/sotto/server/round"
+	"github.com/sotto-fl/sotto/server/schedule/policy"
 )
 
 // Coordinator runs one Config. Create it with New, start it with Run. Its other
@@ -46,6 +47,10 @@ type Coordinator struct {
 	store     Store
 	evaluator Evaluator
 	observer  Observer
+	telemetry Telemetry                 // may be nil
+	scheduler Scheduler                 // nil: everyone does the task's epochs
+	past      map[string]policy.History // of clients, for the scheduler; only Run uses it
+	named     map[string]string         // why a client's figures were bounded last; only Run uses it
 
 	mu        sync.Mutex
 	state     *State
@@ -66,6 +71,8 @@ type Options struct {
 	Committee *Committee // the key holders; needed under threshold encryption
 	Books     *Books     // the ledger; needed under a privacy contract
 	Spools    Spools     // where uploads wait; needed under threshold encryption
+	Telemetry Telemetry  // what clients tell of their energy; may be nil
+	Scheduler Scheduler  // in place of the policy that the configuration names
 	Initial   []float32  // parameters to start a new run from; default: the architecture's seeded initialisation
 }
 
@@ -96,7 +103,7 @@ func New(ctx context.Context, cfg Config, store Store, o Options) (*Coordinator,
 		cfg: cfg, hash: hash, task: task, taskHash: sha256.Sum256(task),
 		layout: layout, meaning: weighted{codec: cfg.Update, params: layout.Size()},
 		carrier: plain{bits: cfg.Update.Bits, fields: layout.Size() + cfg.Update.MetricsLen()},
-		store:   store, evaluator: o.Evaluator, observer: o.Observer,
+		store:   store, evaluator: o.Evaluator, observer: o.Observer, telemetry: o.Telemetry,
 		opt: opt, sessions: map[string]*Session{}, changed: make(chan struct{}),
 	}
 	if cfg.private() {
@@ -125,6 +132,9 @@ func New(ctx context.Context, cfg Config, store Store, o Options) (*Coordinator,
 		return nil, err
 	}
 	c.model = c.identity(c.state.Params)
+	if err := c.energise(o.Scheduler); err != nil {
+		return nil, err
+	}
 	if cfg.private() {
 		if o.Books == nil {
 			return nil, fmt.Errorf("run %s has a privacy contract and no ledger", cfg.Name)
@@ -325,6 +335,7 @@ type attempt struct {
 	lr, clip       float64        // clip: where it adapts, else 0
 	participations map[string]int // with this attempt's, once it is charged
 	sum            sum
+	plan           *plan // of the work
 	accepted       map[string]bool
 	bytesUp        int64
 	bytesDown      int64

@@ -11,6 +11,7 @@ import (
 	"github.com/sotto-fl/sotto/aggregation/keyshare"
 	"github.com/sotto-fl/sotto/aggregation/terms"
 	"github.com/sotto-fl/sotto/internal/statement"
+	"github.com/sotto-fl/sotto/model/train"
 )
 
 // EncryptionThreshold is the value of encryption under which updates are encrypted
@@ -119,7 +120,7 @@ func (c *Coordinator) seal(o Options) error {
 func (c *Coordinator) announce(a *attempt, goal int, head statement.Digest) {
 	a.announcement = keyshare.Announcement{
 		Version: keyshare.ProtocolVersion, Run: c.cfg.Name, Round: c.state.ticket(), Attempt: uint64(a.attempt),
-		Model: c.model, Task: terms.WorkHash(c.taskHash, c.cfg.Task.Epochs, a.lr, a.clip),
+		Model: c.model, Task: terms.WorkHash(c.taskHash, c.cfg.Task.Epochs, a.lr, a.clip, uint64(a.plan.reference)),
 		Contract: statement.Hash(c.terms), Record: c.committee.hash, Ledger: head,
 		Goal: uint64(goal), Deadline: uint64(a.started.Add(c.cfg.Rounds.Deadline).UnixMilli()),
 	}
@@ -130,7 +131,7 @@ func (c *Coordinator) announce(a *attempt, goal int, head statement.Digest) {
 func (c *Coordinator) sealing(a *attempt, client string) *Sealing {
 	s := &Sealing{
 		Announcement: a.announcement.Bytes(), Terms: c.terms, Record: c.committee.signed.Bytes(),
-		Work: c.work(a.examples[client]),
+		Work: a.signed(client).Work,
 	}
 	for i := range a.keys {
 		s.Keys = append(s.Keys, a.keys[i].Bytes())
@@ -138,10 +139,23 @@ func (c *Coordinator) sealing(a *attempt, client string) *Sealing {
 	return s
 }
 
-// work is the number of training records that a client of so many is asked to
-// process: under a contract, all that it may draw its batch from.
-func (c *Coordinator) work(examples int) uint64 {
-	if c.cfg.private() {
+// signed is the order as a client signs it; c.mu is held.
+func (a *attempt) signed(client string) keyshare.Order {
+	o := keyshare.Order{Weight: a.cohort[client]}
+	if w := a.plan.of(client); w != nil {
+		o.Work, o.Mode = w.Records, w.Order.Mode
+	}
+	return o
+}
+
+// records is the number of training records that a client of so many is asked to process:
+// those of the steps, or of the epochs if there are none; under a contract, all that it
+// may draw its batch or its steps from.
+func (c *Coordinator) records(steps int64, examples int) uint64 {
+	switch {
+	case steps > 0:
+		return uint64(train.Processed(int(steps), examples, c.cfg.Task.Batch))
+	case c.cfg.private():
 		return uint64(examples)
 	}
 	return uint64(math.Ceil(c.cfg.Task.Epochs * float64(examples)))

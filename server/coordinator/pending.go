@@ -34,6 +34,8 @@ type Pending struct {
 	Discarded    int                `json:"discarded"`
 	BytesUp      int64              `json:"bytes_up"`
 	BytesDown    int64              `json:"bytes_down"`
+	Reference    int64              `json:"reference,omitempty"` // steps that unequal updates were scaled to
+	Work         []PlannedWork      `json:"work,omitempty"`
 }
 
 // PendingUpload is one upload of a spool.
@@ -52,6 +54,7 @@ func (c *Coordinator) pend(ctx context.Context, s *sealedSum, set []string, grou
 	p := &Pending{
 		Attempt: a.attempt, Announcement: a.announcement.Bytes(), Set: set, Groups: groups,
 		Cohort: a.cohort, Goal: a.goal, LR: a.lr, Clip: a.clip, Started: a.started, Uploads: make([]PendingUpload, len(s.uploads)),
+		Reference: a.plan.reference, Work: a.plan.pending(),
 	}
 	c.mu.Lock()
 	_, p.Rejected, p.Discarded = a.counts()
@@ -126,7 +129,7 @@ func (c *Coordinator) reopen(p *Pending) (*attempt, error) {
 	}
 	a := &attempt{
 		round: number, attempt: p.Attempt, started: p.Started, cohort: p.Cohort, goal: p.Goal, lr: p.LR, clip: p.Clip, announcement: *announcement,
-		accepted: map[string]bool{}, bytesUp: p.BytesUp, bytesDown: p.BytesDown, rejected: p.Rejected, discarded: p.Discarded, pending: p,
+		accepted: map[string]bool{}, bytesUp: p.BytesUp, bytesDown: p.BytesDown, rejected: p.Rejected, discarded: p.Discarded, pending: p, plan: planOf(p),
 	}
 	names := make([]string, 0, len(p.Cohort))
 	for name := range p.Cohort {

@@ -18,10 +18,10 @@ func (c *Coordinator) Report(_ context.Context, client string, r Report) (Receip
 		c.mu.Unlock()
 		return Receipt{}, fmt.Errorf("report of %s for round %d attempt %d: %w", client, r.Round, r.Attempt, ErrStale)
 	}
-	weight := a.cohort[client]
+	order := a.signed(client)
 	c.mu.Unlock()
 
-	checked, err := a.sum.check(client, weight, r.Body) // the costly part, outside the lock
+	checked, err := a.sum.check(client, order, r.Body) // the costly part, outside the lock
 
 	c.mu.Lock()
 	defer c.mu.Unlock()

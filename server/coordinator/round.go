@@ -35,15 +35,9 @@ func (c *Coordinator) plan(ctx context.Context) (*attempt, error) {
 	if err != nil {
 		return nil, err
 	}
-	cohort := ready
-	if n := c.cfg.Rounds.Cohort; n > 0 && n < len(ready) {
-		rng := seed.New(c.cfg.Seed, "cohort", number, "")
-		perm := rng.Perm(len(ready))[:n]
-		slices.Sort(perm)
-		cohort = make([]Info, n)
-		for i, p := range perm {
-			cohort[i] = ready[p]
-		}
+	cohort, work, err := c.assign(ctx, number, ready)
+	if err != nil {
+		return nil, fmt.Errorf("plan round %d: %w", number, err)
 	}
 	names := make([]string, len(cohort))
 	for i, info := range cohort {
@@ -58,6 +52,7 @@ func (c *Coordinator) plan(ctx context.Context) (*attempt, error) {
 	if goal == 0 {
 		goal = len(names)
 	}
+	goal = min(goal, len(names))
 	started := time.Now()
 	m, err := round.New(round.Config{
 		Round: number, Attempt: try, Cohort: names, Goal: goal, Min: c.cfg.Rounds.MinReports,
@@ -68,7 +63,7 @@ func (c *Coordinator) plan(ctx context.Context) (*attempt, error) {
 	}
 	a := &attempt{
 		round: number, attempt: try, machine: m, started: started,
-		cohort: weights(cohort, c.cfg.Weights), examples: map[string]int{}, accepted: map[string]bool{},
+		cohort: weights(cohort, c.cfg.Weights), examples: map[string]int{}, accepted: map[string]bool{}, plan: work,
 		lr:   c.cfg.Schedule.Rate(c.cfg.Task.Optimizer.LR, number-1, c.cfg.Rounds.Count, c.validationLosses()),
 		clip: c.clipNorm(),
 	}
@@ -95,6 +90,23 @@ func (c *Coordinator) plan(ctx context.Context) (*attempt, error) {
 	}
 	c.notify()
 	return a, nil
+}
+
+// draw takes as many of the ready clients as the configuration wants, each as likely as
+// another.
+func (c *Coordinator) draw(number int, ready []Info) []Info {
+	n := c.cfg.Rounds.Cohort
+	if n == 0 || n >= len(ready) {
+		return ready
+	}
+	rng := seed.New(c.cfg.Seed, "cohort", number, "")
+	perm := rng.Perm(len(ready))[:n]
+	slices.Sort(perm)
+	cohort := make([]Info, n)
+	for i, p := range perm {
+		cohort[i] = ready[p]
+	}
+	return cohort
 }
 
 // gather waits until min_clients are ready and then until every connected client
@@ -296,6 +308,7 @@ func (c *Coordinator) finish(ctx context.Context, a *attempt, set []string, void
 	if err != nil {
 		return rec, errors.Join(err, a.sum.close(false))
 	}
+	rec.Energy = c.spent(a, rec, void == nil)
 	next.History = append(slices.Clip(old.History), rec)
 	if err := c.store.Commit(ctx, next); err != nil {
 		return rec, errors.Join(fmt.Errorf("commit round %d: %w", a.round, err), a.sum.close(false))
@@ -318,10 +331,12 @@ func (c *Coordinator) finish(ctx context.Context, a *attempt, set []string, void
 
 // advance opens the sum and applies what it means to a copy of params.
 func (c *Coordinator) advance(ctx context.Context, a *attempt, set []string, params []float32, rec *Record) ([]float32, opened, error) {
+	began := time.Now()
 	o, err := a.sum.open(ctx, set)
 	if err != nil {
 		return nil, o, fmt.Errorf("open the sum of round %d: %w", a.round, err)
 	}
+	a.plan.opened(o.clients, time.Since(began))
 	rec.Objected = o.objected
 	if a.entry != nil {
 		a.entry.sum = sumHash(o.values)
@@ -329,6 +344,9 @@ func (c *Coordinator) advance(ctx context.Context, a *attempt, set []string, par
 	mean, err := c.meaning.read(a.round, o.values, a.shares(o.clients), rec)
 	if err != nil {
 		return nil, o, fmt.Errorf("read the sum of round %d: %w", a.round, err)
+	}
+	if !c.cfg.private() { // under a contract everything is divided by public constants
+		a.plan.rescale(mean, o.clients, a.shares(o.clients))
 	}
 	next := slices.Clone(params)
 	if err := c.opt.Apply(next, mean); err != nil {

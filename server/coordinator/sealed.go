@@ -104,7 +104,7 @@ type upload struct {
 
 // check looks at layout, signature, hashes and residues. What is inside the boxes
 // is for the key holders to see.
-func (s *sealedSum) check(client string, weight float64, body []byte) (checked, error) {
+func (s *sealedSum) check(client string, order keyshare.Order, body []byte) (checked, error) {
 	bad := func(err error) (checked, error) {
 		return checked{}, fmt.Errorf("report of %s: %w: %w", client, ErrMalformed, err)
 	}
@@ -113,8 +113,8 @@ func (s *sealedSum) check(client string, weight float64, body []byte) (checked, 
 		return bad(err)
 	}
 	r := &s.c.committee.signed.Record
-	if u.Header.Client != client || u.Header.Order.Weight != weight {
-		return bad(fmt.Errorf("its header names client %q with weight %g, want weight %g", u.Header.Client, u.Header.Order.Weight, weight))
+	if u.Header.Client != client || u.Header.Order != order {
+		return bad(fmt.Errorf("its header names client %q with the order %+v, want %+v", u.Header.Client, u.Header.Order, order))
 	}
 	if err := u.Header.Verify(r, s.hash, s.c.now(), s.c.known); err != nil {
 		return bad(err)

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/sotto-fl/sotto/aggregation"
+	"github.com/sotto-fl/sotto/internal/costcurve"
+	"github.com/sotto-fl/sotto/server/energy"
 	"github.com/sotto-fl/sotto/server/round"
 )
 
@@ -63,6 +65,43 @@ func (s *Session) Close() {
 	c.notify()
 }
 
+// Spent is the energy of one phase of a round, as the client's device tells it.
+type Spent struct {
+	Round   int
+	Attempt int
+	Phase   string // download, train, encrypt, upload or wait
+	Joules  costcurve.Joules
+	Elapsed time.Duration
+	Source  string
+}
+
+// Declare takes what a client tells of its energy: what work costs its device, nil for
+// nothing, and what rounds took. The latter is kept where the run's privacy lets it leave
+// a client, and refused with ErrMalformed elsewhere: a client that sends it is not in its
+// right mind.
+func (s *Session) Declare(offer *energy.Offer, spent []Spent) error {
+	c := s.c
+	if len(spent) > 0 {
+		if !visible(c.cfg.lane()) {
+			return fmt.Errorf("client %s tells the joules of single rounds, which the privacy contract keeps with it: %w", s.info.Client, ErrMalformed)
+		}
+		for _, p := range spent {
+			if err := p.Joules.Validate(); err != nil {
+				return fmt.Errorf("energy of client %s: %w: %w", s.info.Client, ErrMalformed, err)
+			}
+		}
+		if c.telemetry != nil {
+			if err := c.telemetry.Spent(s.info.Client, spent); err != nil {
+				return fmt.Errorf("keep the energy of client %s: %w", s.info.Client, err)
+			}
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.info.Offer = offer
+	return nil
+}
+
 // Next says that the client is ready and waits for its next order. A client that
 // comes back while its round still collects gets the same order again.
 func (s *Session) Next(ctx context.Context) (Order, error) {
@@ -107,6 +146,10 @@ func (c *Coordinator) order(a *attempt, client string, weight float64) Order {
 		Run: c.cfg.Name, Round: a.round, Attempt: a.attempt,
 		Task: c.task, TaskHash: c.taskHash, Model: c.model, Codec: c.cfg.Update,
 		Epochs: c.cfg.Task.Epochs, LR: a.lr, Clip: a.clip, Weight: weight, Deadline: max(left, 0),
+	}
+	if w := a.plan.of(client); w != nil && c.scheduler != nil {
+		o.Plan, o.Reference = w.Order, a.plan.reference
+		o.Plan.StartAt = max(0, w.Order.StartAt-time.Since(a.started))
 	}
 	if c.committee != nil {
 		o.Sealing = c.sealing(a, client)

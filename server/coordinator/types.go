@@ -6,8 +6,11 @@ import (
 	"time"
 
 	"github.com/sotto-fl/sotto/aggregation"
+	"github.com/sotto-fl/sotto/internal/costcurve"
 	"github.com/sotto-fl/sotto/privacy/ledger"
+	"github.com/sotto-fl/sotto/server/energy"
 	"github.com/sotto-fl/sotto/server/isolate"
+	"github.com/sotto-fl/sotto/server/schedule/policy"
 )
 
 // Outcomes that transports report to clients. The rpc packages carry them over
@@ -27,6 +30,7 @@ var (
 type Info struct {
 	Client   string
 	Examples int
+	Offer    *energy.Offer // what work costs its device; nil: it does not say. See Session.Declare
 }
 
 // Order asks one client for one update.
@@ -44,6 +48,12 @@ type Order struct {
 	Weight   float64       // in (0, 1]: factor of this client's update
 	Deadline time.Duration // time left to report
 	Sealing  *Sealing      // under threshold encryption
+
+	// Plan is set under an energy policy: how to work. Plan.Tasks is a number of steps of
+	// one batch, in place of Epochs; 0 where the work is the client's secret. StartAt counts
+	// from now. Updates of unequal work are multiplied by Reference/Plan.Tasks.
+	Plan      costcurve.Order
+	Reference int64
 }
 
 // Sealing is what a client needs to encrypt its update to the key holders. All of
@@ -136,6 +146,30 @@ type Record struct {
 	Exclusions   []ledger.Exclusion `json:"exclusions,omitempty"` // under a privacy contract: their records in the ledger
 	Ledger       *ledger.Commit     `json:"ledger,omitempty"`     // under a privacy contract
 	Model        string             `json:"model"`                // hexadecimal SHA-256 after the round
+	Round        int                `json:"round"`
+	Attempt      int                `json:"attempt"`
+	Void         string             `json:"void,omitempty"`
+	Cohort       int                `json:"cohort"`
+	Accepted     int                `json:"accepted"`
+	Rejected     int                `json:"rejected"`
+	Discarded    int                `json:"discarded"`
+	Objected     int                `json:"objected,omitempty"` // accepted, then left out because key holders objected
+	LR           float64            `json:"lr"`
+	Clip         float64            `json:"clip,omitempty"`      // clip norm of the round, where it adapts
+	NextClip     float64            `json:"next_clip,omitempty"` // and what the round makes of it
+	Examples     uint64             `json:"examples"`            // held by the clients that reported
+	Train        *Metric            `json:"train,omitempty"`
+	Validation   *Metric            `json:"validation,omitempty"` // of the model the round started from
+	Test         *Metric            `json:"test,omitempty"`       // of the model the round produced
+	Clamped      uint64             `json:"clamped"`              // values beyond the codec's range, over all clients
+	BytesUp      int64              `json:"bytes_up"`
+	BytesDown    int64              `json:"bytes_down"`
+	Started      time.Time          `json:"started"`
+	Seconds      float64            `json:"seconds"`
+	MetricsError string             `json:"metrics_error,omitempty"`
+	Ledger       *ledger.Commit     `json:"ledger,omitempty"` // under a privacy contract
+	Energy       *energy.Round      `json:"energy,omitempty"` // where somebody offers figures or the configuration has some
+	Model        string             `json:"model"`            // hexadecimal SHA-256 after the round
 }
 
 // Metric is a mean loss and an accuracy over Examples.
@@ -149,6 +183,22 @@ type Metric struct {
 // keep params.
 type Evaluator interface {
 	Evaluate(ctx context.Context, params []float32) (*Metric, error)
+}
+
+// Telemetry keeps what clients tell of the energy that rounds took. It is called from any
+// goroutine.
+type Telemetry interface {
+	Spent(client string, s []Spent) error
+}
+
+// Scheduler says who works how much and in which mode. The policies of
+// server/schedule/policy do. It is called under the coordinator's lock and must be quick.
+type Scheduler interface {
+	// Plan returns the orders of a round, ascending by client: in lane B and under
+	// distributed DP-SGD one for each, elsewhere for those that it chooses.
+	Plan(r policy.Round) ([]policy.Assignment, error)
+	// Observe tells what came of the latest plan.
+	Observe(o policy.Outcome)
 }
 
 // Observer is told of progress. Calls come from one goroutine at a time and must

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/sotto-fl/sotto/internal/costcurve"
 	"github.com/sotto-fl/sotto/privacy/ledger"
 	pb "github.com/sotto-fl/sotto/proto/sotto/v1"
 	"github.com/sotto-fl/sotto/server/coordinator"
@@ -59,8 +60,16 @@ func (f *federation) Attend(stream grpc.BidiStreamingServer[pb.AttendRequest, pb
 		if err != nil {
 			return ended(err)
 		}
-		if m.GetReady() == nil {
+		ready := m.GetReady()
+		if ready == nil {
 			return fmt.Errorf("a message of Attend after the first is not Ready: %w", errMalformed)
+		}
+		offer, spent, err := declared(ready)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errMalformed, err)
+		}
+		if err := session.Declare(offer, spent); err != nil {
+			return err
 		}
 		order, err := session.Next(ctx)
 		if err != nil {
@@ -91,6 +100,12 @@ func orderMessage(o coordinator.Order) *pb.Order {
 		Codec:  &pb.Codec{Bits: uint32(o.Codec.Bits), Range: o.Codec.Range},
 		Epochs: o.Epochs, LearningRate: o.LR, ClipNorm: o.Clip, Weight: o.Weight,
 		Deadline: durationpb.New(o.Deadline),
+	}
+	if p := o.Plan; p != (costcurve.Order{}) {
+		m.Work = &pb.Work{
+			Steps: uint64(p.Tasks), Reference: uint64(o.Reference), Mode: p.Mode, SwitchTo: p.SwitchTo,
+			SwitchAfter: durationpb.New(p.SwitchAfter), StartAfter: durationpb.New(p.StartAt),
+		}
 	}
 	if s := o.Sealing; s != nil {
 		m.Sealing = &pb.Sealing{Announcement: s.Announcement, Terms: s.Terms, Record: s.Record, Keys: s.Keys, Work: s.Work}

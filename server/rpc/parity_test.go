@@ -155,6 +155,44 @@ func TestSameModelOverTheWire(t *testing.T) {
 	}
 }
 
+// Under an energy policy clients do unequal work in modes of their own: orders and offers
+// reach them over gRPC as in process, in the clear and encrypted, and give the same model.
+func TestSameModelUnderAnEnergyPolicyOverTheWire(t *testing.T) {
+	s := smallScenario()
+	s.Run.Task.MaxSteps = 0
+	s.Fleet = "../../simulations/fleets/mixed.yaml"
+	s.Run.Energy.Policy, s.Run.Energy.Tasks = "price", 24
+	local, err := scenario.Run(t.Context(), s, scenario.Options{Workers: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	remote, err := scenario.Run(t.Context(), s, scenario.Options{Workers: 1, Connect: newWire(t).connect})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Run.Encryption = coordinator.EncryptionThreshold
+	w := newWire(t)
+	sealed, err := scenario.Run(t.Context(), s, scenario.Options{Workers: 2, Connect: w.connect, ConnectHolder: w.hold})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if remote.ModelSHA256 != local.ModelSHA256 || sealed.ModelSHA256 != local.ModelSHA256 {
+		t.Errorf("over the wire %s, encrypted %s, in process %s", remote.ModelSHA256, sealed.ModelSHA256, local.ModelSHA256)
+	}
+	for i, r := range sealed.Records {
+		works := map[int64]bool{}
+		for j, o := range r.Energy.Orders {
+			works[o.Tasks] = true
+			if l := local.Records[i].Energy.Orders[j]; o != l {
+				t.Errorf("round %d: ordered %+v over the wire, %+v in process", r.Round, o, l)
+			}
+		}
+		if len(works) < 2 || r.Energy.Tasks != 24 {
+			t.Errorf("round %d: works %v", r.Round, works)
+		}
+	}
+}
+
 // Encrypted to four key holders, everything over gRPC: the same model as in one
 // process, and as without encryption.
 func TestSameModelEncryptedOverTheWire(t *testing.T) {

@@ -22,6 +22,7 @@ import (
 	client "github.com/sotto-fl/sotto/client/rpc"
 	"github.com/sotto-fl/sotto/privacy/ledger"
 	"github.com/sotto-fl/sotto/server/coordinator"
+	"github.com/sotto-fl/sotto/server/energy"
 	"github.com/sotto-fl/sotto/server/identity"
 	"github.com/sotto-fl/sotto/server/round"
 )
@@ -58,6 +59,8 @@ func (f *fakeRun) Attach(info coordinator.Info) (Session, error) {
 	f.events <- "attach " + info.Client
 	return fakeSession{f, info.Client}, nil
 }
+
+func (s fakeSession) Declare(*energy.Offer, []coordinator.Spent) error { return nil }
 
 func (s fakeSession) Close() { s.run.events <- "close " + s.name }
 

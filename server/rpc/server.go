@@ -18,6 +18,7 @@ import (
 	pb "github.com/sotto-fl/sotto/proto/sotto/v1"
 	"github.com/sotto-fl/sotto/server/committee"
 	"github.com/sotto-fl/sotto/server/coordinator"
+	"github.com/sotto-fl/sotto/server/energy"
 	"github.com/sotto-fl/sotto/server/identity"
 )
 
@@ -32,6 +33,7 @@ type Run interface {
 
 // Session is one client's presence in a run.
 type Session interface {
+	Declare(offer *energy.Offer, spent []coordinator.Spent) error
 	Next(ctx context.Context) (coordinator.Order, error)
 	Close()
 }

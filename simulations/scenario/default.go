@@ -11,6 +11,7 @@ import (
 	"github.com/sotto-fl/sotto/model/train"
 	"github.com/sotto-fl/sotto/privacy"
 	"github.com/sotto-fl/sotto/server/coordinator"
+	"github.com/sotto-fl/sotto/server/energy"
 	"github.com/sotto-fl/sotto/simulations/mnist"
 )
 
@@ -37,6 +38,7 @@ func Plain() Scenario {
 			Weights:  "examples",
 			Server:   serveropt.Config{Name: serveropt.FedAvg, LR: 1},
 			Schedule: optim.Schedule{Kind: optim.Cosine},
+			Energy:   energy.Default(),
 			Task: train.Config{
 				Architecture:  nn.Architecture{Name: "mnist-cnn"},
 				Classes:       []string{"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"},

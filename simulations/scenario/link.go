@@ -9,6 +9,7 @@ import (
 	"github.com/sotto-fl/sotto/client/participant"
 	"github.com/sotto-fl/sotto/internal/seed"
 	"github.com/sotto-fl/sotto/server/coordinator"
+	"github.com/sotto-fl/sotto/server/energy"
 	"github.com/sotto-fl/sotto/server/round"
 )
 
@@ -37,6 +38,9 @@ func (l *link) CheckIn(ctx context.Context, info participant.Info) (participant.
 			}
 			l.session = s
 		}
+		if err := l.session.Declare(offer(info.Offer), nil); err != nil {
+			return participant.Order{}, outcome(err)
+		}
 		o, err := l.session.Next(ctx)
 		if err != nil {
 			return participant.Order{}, outcome(err)
@@ -55,10 +59,18 @@ func (l *link) CheckIn(ctx context.Context, info participant.Info) (participant.
 	}
 }
 
+func offer(o *participant.Offer) *energy.Offer {
+	if o == nil {
+		return nil
+	}
+	return &energy.Offer{Task: o.Task, Curve: o.Curve, Tier: o.Tier}
+}
+
 func order(o coordinator.Order) participant.Order {
 	p := participant.Order{
 		Run: o.Run, Round: o.Round, Attempt: o.Attempt, Task: o.Task, TaskHash: o.TaskHash, Model: o.Model,
 		Codec: o.Codec, Epochs: o.Epochs, LR: o.LR, Clip: o.Clip, Weight: o.Weight, Deadline: o.Deadline,
+		Plan: o.Plan, Reference: o.Reference,
 	}
 	if o.Sealing != nil {
 		s := participant.Sealing(*o.Sealing)

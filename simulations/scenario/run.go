@@ -102,6 +102,10 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 			return nil, err
 		}
 	}
+	offers, err := s.offers()
+	if err != nil {
+		return nil, err
+	}
 	c, err := coordinator.New(ctx, s.Run, store, options)
 	if err != nil {
 		return nil, err
@@ -153,7 +157,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 				return err
 			}
 			p := participant.New(name, server, owner, pool, sealer, secrets(s.Run.Seed, name), own)
-			if err := p.Run(ctx, participant.Info{Examples: owner.training.Len()}); err != nil {
+			if err := p.Run(ctx, participant.Info{Examples: owner.training.Len(), Offer: offers[i]}); err != nil {
 				return fmt.Errorf("client %s: %w", name, err)
 			}
 			return nil

@@ -29,6 +29,7 @@ type Scenario struct {
 	Partition Partition          `yaml:"partition" doc:"who holds what"`
 	Committee Committee          `yaml:"committee" doc:"who holds the keys, when updates are encrypted"`
 	Faults    Faults             `yaml:"faults" doc:"what goes wrong on purpose"`
+	Fleet     string             `yaml:"fleet" doc:"file of the devices that the clients are taken to run on, e.g. simulations/fleets/mixed.yaml: they then offer their cost curves, and rounds have joules; empty for none"`
 	Initial   string             `yaml:"initial" doc:"safetensors checkpoint to start from; empty for fresh weights"`
 	Run       coordinator.Config `yaml:"run" doc:"the run itself, as in a server's configuration"`
 }

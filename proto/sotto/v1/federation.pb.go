@@ -160,7 +160,11 @@ func (x *Hello) GetExamples() uint64 {
 
 // Ready asks for the next order.
 type Ready struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What work costs this device, if the data holder lets it be told.
+	Offer *Offer `protobuf:"bytes,1,opt,name=offer,proto3" json:"offer,omitempty"`
+	// What the rounds before took, where the run's privacy allows it to leave the client.
+	Spent         []*Spent `protobuf:"bytes,2,rep,name=spent,proto3" json:"spent,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -195,6 +199,190 @@ func (*Ready) Descriptor() ([]byte, []int) {
 	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{2}
 }
 
+func (x *Ready) GetOffer() *Offer {
+	if x != nil {
+		return x.Offer
+	}
+	return nil
+}
+
+func (x *Ready) GetSpent() []*Spent {
+	if x != nil {
+		return x.Spent
+	}
+	return nil
+}
+
+// Offer says what work costs a device.
+type Offer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What one task is, e.g. "mnist-cnn, 32 images".
+	Task string `protobuf:"bytes,1,opt,name=task,proto3" json:"task,omitempty"`
+	// Canonical bytes of the cost curve, in joules above idle.
+	Curve []byte `protobuf:"bytes,2,opt,name=curve,proto3" json:"curve,omitempty"`
+	// How its joules are known: 0 external meter to 5 default.
+	Tier          uint32 `protobuf:"varint,3,opt,name=tier,proto3" json:"tier,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Offer) Reset() {
+	*x = Offer{}
+	mi := &file_sotto_v1_federation_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Offer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Offer) ProtoMessage() {}
+
+func (x *Offer) ProtoReflect() protoreflect.Message {
+	mi := &file_sotto_v1_federation_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Offer.ProtoReflect.Descriptor instead.
+func (*Offer) Descriptor() ([]byte, []int) {
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Offer) GetTask() string {
+	if x != nil {
+		return x.Task
+	}
+	return ""
+}
+
+func (x *Offer) GetCurve() []byte {
+	if x != nil {
+		return x.Curve
+	}
+	return nil
+}
+
+func (x *Offer) GetTier() uint32 {
+	if x != nil {
+		return x.Tier
+	}
+	return 0
+}
+
+// Spent is the energy of one phase of a round.
+type Spent struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Round   uint32                 `protobuf:"varint,1,opt,name=round,proto3" json:"round,omitempty"`
+	Attempt uint32                 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// 0 download, 1 train, 2 encrypt, 3 upload, 4 wait.
+	Phase uint32 `protobuf:"varint,3,opt,name=phase,proto3" json:"phase,omitempty"`
+	// Idle power included.
+	Joules float64 `protobuf:"fixed64,4,opt,name=joules,proto3" json:"joules,omitempty"`
+	// 0 external meter to 5 default.
+	Tier uint32 `protobuf:"varint,5,opt,name=tier,proto3" json:"tier,omitempty"`
+	// Half-width of the error as a share of joules.
+	RelativeError float64              `protobuf:"fixed64,6,opt,name=relative_error,json=relativeError,proto3" json:"relative_error,omitempty"`
+	Elapsed       *durationpb.Duration `protobuf:"bytes,7,opt,name=elapsed,proto3" json:"elapsed,omitempty"`
+	// What was measured.
+	Source        string `protobuf:"bytes,8,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Spent) Reset() {
+	*x = Spent{}
+	mi := &file_sotto_v1_federation_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Spent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Spent) ProtoMessage() {}
+
+func (x *Spent) ProtoReflect() protoreflect.Message {
+	mi := &file_sotto_v1_federation_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Spent.ProtoReflect.Descriptor instead.
+func (*Spent) Descriptor() ([]byte, []int) {
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Spent) GetRound() uint32 {
+	if x != nil {
+		return x.Round
+	}
+	return 0
+}
+
+func (x *Spent) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
+}
+
+func (x *Spent) GetPhase() uint32 {
+	if x != nil {
+		return x.Phase
+	}
+	return 0
+}
+
+func (x *Spent) GetJoules() float64 {
+	if x != nil {
+		return x.Joules
+	}
+	return 0
+}
+
+func (x *Spent) GetTier() uint32 {
+	if x != nil {
+		return x.Tier
+	}
+	return 0
+}
+
+func (x *Spent) GetRelativeError() float64 {
+	if x != nil {
+		return x.RelativeError
+	}
+	return 0
+}
+
+func (x *Spent) GetElapsed() *durationpb.Duration {
+	if x != nil {
+		return x.Elapsed
+	}
+	return nil
+}
+
+func (x *Spent) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
 // Order asks for one update.
 type Order struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -220,14 +408,16 @@ type Order struct {
 	// Set when updates are encrypted to key holders.
 	Sealing *Sealing `protobuf:"bytes,12,opt,name=sealing,proto3" json:"sealing,omitempty"`
 	// Clip norm of the round, under a privacy contract that adapts it; else 0.
-	ClipNorm      float64 `protobuf:"fixed64,13,opt,name=clip_norm,json=clipNorm,proto3" json:"clip_norm,omitempty"`
+	ClipNorm float64 `protobuf:"fixed64,13,opt,name=clip_norm,json=clipNorm,proto3" json:"clip_norm,omitempty"`
+	// Set where the server plans how clients work.
+	Work          *Work `protobuf:"bytes,14,opt,name=work,proto3" json:"work,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Order) Reset() {
 	*x = Order{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[3]
+	mi := &file_sotto_v1_federation_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -239,7 +429,7 @@ func (x *Order) String() string {
 func (*Order) ProtoMessage() {}
 
 func (x *Order) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[3]
+	mi := &file_sotto_v1_federation_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -252,7 +442,7 @@ func (x *Order) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Order.ProtoReflect.Descriptor instead.
 func (*Order) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{3}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Order) GetRun() string {
@@ -346,6 +536,104 @@ func (x *Order) GetClipNorm() float64 {
 	return 0
 }
 
+func (x *Order) GetWork() *Work {
+	if x != nil {
+		return x.Work
+	}
+	return nil
+}
+
+// Work is how one client is asked to work.
+type Work struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Steps of one batch to do, in place of epochs. 0 where the work is not the server's
+	// to choose: epochs says, or the privacy contract does.
+	Steps uint64 `protobuf:"varint,1,opt,name=steps,proto3" json:"steps,omitempty"`
+	// Steps that the update is scaled to; the same for all clients of the attempt.
+	Reference uint64 `protobuf:"varint,2,opt,name=reference,proto3" json:"reference,omitempty"`
+	// Power mode, by the name that the client gave it; empty for as it is.
+	Mode string `protobuf:"bytes,3,opt,name=mode,proto3" json:"mode,omitempty"`
+	// When set, change to this mode switch_after after the start.
+	SwitchTo    string               `protobuf:"bytes,4,opt,name=switch_to,json=switchTo,proto3" json:"switch_to,omitempty"`
+	SwitchAfter *durationpb.Duration `protobuf:"bytes,5,opt,name=switch_after,json=switchAfter,proto3" json:"switch_after,omitempty"`
+	// How long to wait before work begins, from the moment the order was sent.
+	StartAfter    *durationpb.Duration `protobuf:"bytes,6,opt,name=start_after,json=startAfter,proto3" json:"start_after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Work) Reset() {
+	*x = Work{}
+	mi := &file_sotto_v1_federation_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Work) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Work) ProtoMessage() {}
+
+func (x *Work) ProtoReflect() protoreflect.Message {
+	mi := &file_sotto_v1_federation_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Work.ProtoReflect.Descriptor instead.
+func (*Work) Descriptor() ([]byte, []int) {
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Work) GetSteps() uint64 {
+	if x != nil {
+		return x.Steps
+	}
+	return 0
+}
+
+func (x *Work) GetReference() uint64 {
+	if x != nil {
+		return x.Reference
+	}
+	return 0
+}
+
+func (x *Work) GetMode() string {
+	if x != nil {
+		return x.Mode
+	}
+	return ""
+}
+
+func (x *Work) GetSwitchTo() string {
+	if x != nil {
+		return x.SwitchTo
+	}
+	return ""
+}
+
+func (x *Work) GetSwitchAfter() *durationpb.Duration {
+	if x != nil {
+		return x.SwitchAfter
+	}
+	return nil
+}
+
+func (x *Work) GetStartAfter() *durationpb.Duration {
+	if x != nil {
+		return x.StartAfter
+	}
+	return nil
+}
+
 // Sealing is what it takes to encrypt an update. All of it is public; the client
 // checks it against its own policy.
 type Sealing struct {
@@ -366,7 +654,7 @@ type Sealing struct {
 
 func (x *Sealing) Reset() {
 	*x = Sealing{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[4]
+	mi := &file_sotto_v1_federation_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -378,7 +666,7 @@ func (x *Sealing) String() string {
 func (*Sealing) ProtoMessage() {}
 
 func (x *Sealing) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[4]
+	mi := &file_sotto_v1_federation_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -391,7 +679,7 @@ func (x *Sealing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sealing.ProtoReflect.Descriptor instead.
 func (*Sealing) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{4}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Sealing) GetAnnouncement() []byte {
@@ -442,7 +730,7 @@ type Codec struct {
 
 func (x *Codec) Reset() {
 	*x = Codec{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[5]
+	mi := &file_sotto_v1_federation_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -454,7 +742,7 @@ func (x *Codec) String() string {
 func (*Codec) ProtoMessage() {}
 
 func (x *Codec) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[5]
+	mi := &file_sotto_v1_federation_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -467,7 +755,7 @@ func (x *Codec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Codec.ProtoReflect.Descriptor instead.
 func (*Codec) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{5}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Codec) GetBits() uint32 {
@@ -495,7 +783,7 @@ type ModelRequest struct {
 
 func (x *ModelRequest) Reset() {
 	*x = ModelRequest{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[6]
+	mi := &file_sotto_v1_federation_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -507,7 +795,7 @@ func (x *ModelRequest) String() string {
 func (*ModelRequest) ProtoMessage() {}
 
 func (x *ModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[6]
+	mi := &file_sotto_v1_federation_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -520,7 +808,7 @@ func (x *ModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelRequest.ProtoReflect.Descriptor instead.
 func (*ModelRequest) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{6}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ModelRequest) GetProtocolVersion() uint32 {
@@ -550,7 +838,7 @@ type ModelResponse struct {
 
 func (x *ModelResponse) Reset() {
 	*x = ModelResponse{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[7]
+	mi := &file_sotto_v1_federation_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -562,7 +850,7 @@ func (x *ModelResponse) String() string {
 func (*ModelResponse) ProtoMessage() {}
 
 func (x *ModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[7]
+	mi := &file_sotto_v1_federation_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -575,7 +863,7 @@ func (x *ModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelResponse.ProtoReflect.Descriptor instead.
 func (*ModelResponse) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{7}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ModelResponse) GetMessage() isModelResponse_Message {
@@ -631,7 +919,7 @@ type ModelHeader struct {
 
 func (x *ModelHeader) Reset() {
 	*x = ModelHeader{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[8]
+	mi := &file_sotto_v1_federation_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -643,7 +931,7 @@ func (x *ModelHeader) String() string {
 func (*ModelHeader) ProtoMessage() {}
 
 func (x *ModelHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[8]
+	mi := &file_sotto_v1_federation_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -656,7 +944,7 @@ func (x *ModelHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelHeader.ProtoReflect.Descriptor instead.
 func (*ModelHeader) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{8}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ModelHeader) GetParameters() uint64 {
@@ -679,7 +967,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[9]
+	mi := &file_sotto_v1_federation_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -691,7 +979,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[9]
+	mi := &file_sotto_v1_federation_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -704,7 +992,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{9}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ReportRequest) GetMessage() isReportRequest_Message {
@@ -768,7 +1056,7 @@ type ReportHeader struct {
 
 func (x *ReportHeader) Reset() {
 	*x = ReportHeader{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[10]
+	mi := &file_sotto_v1_federation_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -780,7 +1068,7 @@ func (x *ReportHeader) String() string {
 func (*ReportHeader) ProtoMessage() {}
 
 func (x *ReportHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[10]
+	mi := &file_sotto_v1_federation_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -793,7 +1081,7 @@ func (x *ReportHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportHeader.ProtoReflect.Descriptor instead.
 func (*ReportHeader) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{10}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ReportHeader) GetProtocolVersion() uint32 {
@@ -855,7 +1143,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[11]
+	mi := &file_sotto_v1_federation_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -867,7 +1155,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[11]
+	mi := &file_sotto_v1_federation_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -880,7 +1168,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{11}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Receipt) GetRepeated() bool {
@@ -903,7 +1191,7 @@ type LedgerRequest struct {
 
 func (x *LedgerRequest) Reset() {
 	*x = LedgerRequest{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[12]
+	mi := &file_sotto_v1_federation_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -915,7 +1203,7 @@ func (x *LedgerRequest) String() string {
 func (*LedgerRequest) ProtoMessage() {}
 
 func (x *LedgerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[12]
+	mi := &file_sotto_v1_federation_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -928,7 +1216,7 @@ func (x *LedgerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerRequest.ProtoReflect.Descriptor instead.
 func (*LedgerRequest) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{12}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LedgerRequest) GetProtocolVersion() uint32 {
@@ -970,7 +1258,7 @@ type LedgerResponse struct {
 
 func (x *LedgerResponse) Reset() {
 	*x = LedgerResponse{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[13]
+	mi := &file_sotto_v1_federation_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -982,7 +1270,7 @@ func (x *LedgerResponse) String() string {
 func (*LedgerResponse) ProtoMessage() {}
 
 func (x *LedgerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[13]
+	mi := &file_sotto_v1_federation_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -995,7 +1283,7 @@ func (x *LedgerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerResponse.ProtoReflect.Descriptor instead.
 func (*LedgerResponse) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{13}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LedgerResponse) GetKey() string {
@@ -1046,7 +1334,7 @@ type LedgerRecord struct {
 
 func (x *LedgerRecord) Reset() {
 	*x = LedgerRecord{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[14]
+	mi := &file_sotto_v1_federation_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1058,7 +1346,7 @@ func (x *LedgerRecord) String() string {
 func (*LedgerRecord) ProtoMessage() {}
 
 func (x *LedgerRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[14]
+	mi := &file_sotto_v1_federation_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1071,7 +1359,7 @@ func (x *LedgerRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerRecord.ProtoReflect.Descriptor instead.
 func (*LedgerRecord) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{14}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *LedgerRecord) GetRecord() []byte {
@@ -1099,8 +1387,23 @@ const file_sotto_v1_federation_proto_rawDesc = "" +
 	"\amessage\"N\n" +
 	"\x05Hello\x12)\n" +
 	"\x10protocol_version\x18\x01 \x01(\rR\x0fprotocolVersion\x12\x1a\n" +
-	"\bexamples\x18\x02 \x01(\x04R\bexamples\"\a\n" +
-	"\x05Ready\"\x9e\x03\n" +
+	"\bexamples\x18\x02 \x01(\x04R\bexamples\"U\n" +
+	"\x05Ready\x12%\n" +
+	"\x05offer\x18\x01 \x01(\v2\x0f.sotto.v1.OfferR\x05offer\x12%\n" +
+	"\x05spent\x18\x02 \x03(\v2\x0f.sotto.v1.SpentR\x05spent\"E\n" +
+	"\x05Offer\x12\x12\n" +
+	"\x04task\x18\x01 \x01(\tR\x04task\x12\x14\n" +
+	"\x05curve\x18\x02 \x01(\fR\x05curve\x12\x12\n" +
+	"\x04tier\x18\x03 \x01(\rR\x04tier\"\xed\x01\n" +
+	"\x05Spent\x12\x14\n" +
+	"\x05round\x18\x01 \x01(\rR\x05round\x12\x18\n" +
+	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\x14\n" +
+	"\x05phase\x18\x03 \x01(\rR\x05phase\x12\x16\n" +
+	"\x06joules\x18\x04 \x01(\x01R\x06joules\x12\x12\n" +
+	"\x04tier\x18\x05 \x01(\rR\x04tier\x12%\n" +
+	"\x0erelative_error\x18\x06 \x01(\x01R\rrelativeError\x123\n" +
+	"\aelapsed\x18\a \x01(\v2\x19.google.protobuf.DurationR\aelapsed\x12\x16\n" +
+	"\x06source\x18\b \x01(\tR\x06source\"\xc2\x03\n" +
 	"\x05Order\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x14\n" +
 	"\x05round\x18\x02 \x01(\rR\x05round\x12\x18\n" +
@@ -1116,7 +1419,16 @@ const file_sotto_v1_federation_proto_rawDesc = "" +
 	" \x01(\x01R\x06weight\x125\n" +
 	"\bdeadline\x18\v \x01(\v2\x19.google.protobuf.DurationR\bdeadline\x12+\n" +
 	"\asealing\x18\f \x01(\v2\x11.sotto.v1.SealingR\asealing\x12\x1b\n" +
-	"\tclip_norm\x18\r \x01(\x01R\bclipNorm\"\x83\x01\n" +
+	"\tclip_norm\x18\r \x01(\x01R\bclipNorm\x12\"\n" +
+	"\x04work\x18\x0e \x01(\v2\x0e.sotto.v1.WorkR\x04work\"\xe5\x01\n" +
+	"\x04Work\x12\x14\n" +
+	"\x05steps\x18\x01 \x01(\x04R\x05steps\x12\x1c\n" +
+	"\treference\x18\x02 \x01(\x04R\treference\x12\x12\n" +
+	"\x04mode\x18\x03 \x01(\tR\x04mode\x12\x1b\n" +
+	"\tswitch_to\x18\x04 \x01(\tR\bswitchTo\x12<\n" +
+	"\fswitch_after\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\vswitchAfter\x12:\n" +
+	"\vstart_after\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"startAfter\"\x83\x01\n" +
 	"\aSealing\x12\"\n" +
 	"\fannouncement\x18\x01 \x01(\fR\fannouncement\x12\x14\n" +
 	"\x05terms\x18\x02 \x01(\fR\x05terms\x12\x16\n" +
@@ -1187,48 +1499,57 @@ func file_sotto_v1_federation_proto_rawDescGZIP() []byte {
 	return file_sotto_v1_federation_proto_rawDescData
 }
 
-var file_sotto_v1_federation_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_sotto_v1_federation_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_sotto_v1_federation_proto_goTypes = []any{
 	(*AttendRequest)(nil),       // 0: sotto.v1.AttendRequest
 	(*Hello)(nil),               // 1: sotto.v1.Hello
 	(*Ready)(nil),               // 2: sotto.v1.Ready
-	(*Order)(nil),               // 3: sotto.v1.Order
-	(*Sealing)(nil),             // 4: sotto.v1.Sealing
-	(*Codec)(nil),               // 5: sotto.v1.Codec
-	(*ModelRequest)(nil),        // 6: sotto.v1.ModelRequest
-	(*ModelResponse)(nil),       // 7: sotto.v1.ModelResponse
-	(*ModelHeader)(nil),         // 8: sotto.v1.ModelHeader
-	(*ReportRequest)(nil),       // 9: sotto.v1.ReportRequest
-	(*ReportHeader)(nil),        // 10: sotto.v1.ReportHeader
-	(*Receipt)(nil),             // 11: sotto.v1.Receipt
-	(*LedgerRequest)(nil),       // 12: sotto.v1.LedgerRequest
-	(*LedgerResponse)(nil),      // 13: sotto.v1.LedgerResponse
-	(*LedgerRecord)(nil),        // 14: sotto.v1.LedgerRecord
-	(*durationpb.Duration)(nil), // 15: google.protobuf.Duration
+	(*Offer)(nil),               // 3: sotto.v1.Offer
+	(*Spent)(nil),               // 4: sotto.v1.Spent
+	(*Order)(nil),               // 5: sotto.v1.Order
+	(*Work)(nil),                // 6: sotto.v1.Work
+	(*Sealing)(nil),             // 7: sotto.v1.Sealing
+	(*Codec)(nil),               // 8: sotto.v1.Codec
+	(*ModelRequest)(nil),        // 9: sotto.v1.ModelRequest
+	(*ModelResponse)(nil),       // 10: sotto.v1.ModelResponse
+	(*ModelHeader)(nil),         // 11: sotto.v1.ModelHeader
+	(*ReportRequest)(nil),       // 12: sotto.v1.ReportRequest
+	(*ReportHeader)(nil),        // 13: sotto.v1.ReportHeader
+	(*Receipt)(nil),             // 14: sotto.v1.Receipt
+	(*LedgerRequest)(nil),       // 15: sotto.v1.LedgerRequest
+	(*LedgerResponse)(nil),      // 16: sotto.v1.LedgerResponse
+	(*LedgerRecord)(nil),        // 17: sotto.v1.LedgerRecord
+	(*durationpb.Duration)(nil), // 18: google.protobuf.Duration
 }
 var file_sotto_v1_federation_proto_depIdxs = []int32{
 	1,  // 0: sotto.v1.AttendRequest.hello:type_name -> sotto.v1.Hello
 	2,  // 1: sotto.v1.AttendRequest.ready:type_name -> sotto.v1.Ready
-	5,  // 2: sotto.v1.Order.codec:type_name -> sotto.v1.Codec
-	15, // 3: sotto.v1.Order.deadline:type_name -> google.protobuf.Duration
-	4,  // 4: sotto.v1.Order.sealing:type_name -> sotto.v1.Sealing
-	8,  // 5: sotto.v1.ModelResponse.header:type_name -> sotto.v1.ModelHeader
-	10, // 6: sotto.v1.ReportRequest.header:type_name -> sotto.v1.ReportHeader
-	14, // 7: sotto.v1.LedgerResponse.reservation:type_name -> sotto.v1.LedgerRecord
-	14, // 8: sotto.v1.LedgerResponse.plan:type_name -> sotto.v1.LedgerRecord
-	0,  // 9: sotto.v1.Federation.Attend:input_type -> sotto.v1.AttendRequest
-	6,  // 10: sotto.v1.Federation.Model:input_type -> sotto.v1.ModelRequest
-	9,  // 11: sotto.v1.Federation.Report:input_type -> sotto.v1.ReportRequest
-	12, // 12: sotto.v1.Federation.Ledger:input_type -> sotto.v1.LedgerRequest
-	3,  // 13: sotto.v1.Federation.Attend:output_type -> sotto.v1.Order
-	7,  // 14: sotto.v1.Federation.Model:output_type -> sotto.v1.ModelResponse
-	11, // 15: sotto.v1.Federation.Report:output_type -> sotto.v1.Receipt
-	13, // 16: sotto.v1.Federation.Ledger:output_type -> sotto.v1.LedgerResponse
-	13, // [13:17] is the sub-list for method output_type
-	9,  // [9:13] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	3,  // 2: sotto.v1.Ready.offer:type_name -> sotto.v1.Offer
+	4,  // 3: sotto.v1.Ready.spent:type_name -> sotto.v1.Spent
+	18, // 4: sotto.v1.Spent.elapsed:type_name -> google.protobuf.Duration
+	8,  // 5: sotto.v1.Order.codec:type_name -> sotto.v1.Codec
+	18, // 6: sotto.v1.Order.deadline:type_name -> google.protobuf.Duration
+	7,  // 7: sotto.v1.Order.sealing:type_name -> sotto.v1.Sealing
+	6,  // 8: sotto.v1.Order.work:type_name -> sotto.v1.Work
+	18, // 9: sotto.v1.Work.switch_after:type_name -> google.protobuf.Duration
+	18, // 10: sotto.v1.Work.start_after:type_name -> google.protobuf.Duration
+	11, // 11: sotto.v1.ModelResponse.header:type_name -> sotto.v1.ModelHeader
+	13, // 12: sotto.v1.ReportRequest.header:type_name -> sotto.v1.ReportHeader
+	17, // 13: sotto.v1.LedgerResponse.reservation:type_name -> sotto.v1.LedgerRecord
+	17, // 14: sotto.v1.LedgerResponse.plan:type_name -> sotto.v1.LedgerRecord
+	0,  // 15: sotto.v1.Federation.Attend:input_type -> sotto.v1.AttendRequest
+	9,  // 16: sotto.v1.Federation.Model:input_type -> sotto.v1.ModelRequest
+	12, // 17: sotto.v1.Federation.Report:input_type -> sotto.v1.ReportRequest
+	15, // 18: sotto.v1.Federation.Ledger:input_type -> sotto.v1.LedgerRequest
+	5,  // 19: sotto.v1.Federation.Attend:output_type -> sotto.v1.Order
+	10, // 20: sotto.v1.Federation.Model:output_type -> sotto.v1.ModelResponse
+	14, // 21: sotto.v1.Federation.Report:output_type -> sotto.v1.Receipt
+	16, // 22: sotto.v1.Federation.Ledger:output_type -> sotto.v1.LedgerResponse
+	19, // [19:23] is the sub-list for method output_type
+	15, // [15:19] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_sotto_v1_federation_proto_init() }
@@ -1240,11 +1561,11 @@ func file_sotto_v1_federation_proto_init() {
 		(*AttendRequest_Hello)(nil),
 		(*AttendRequest_Ready)(nil),
 	}
-	file_sotto_v1_federation_proto_msgTypes[7].OneofWrappers = []any{
+	file_sotto_v1_federation_proto_msgTypes[10].OneofWrappers = []any{
 		(*ModelResponse_Header)(nil),
 		(*ModelResponse_Chunk)(nil),
 	}
-	file_sotto_v1_federation_proto_msgTypes[9].OneofWrappers = []any{
+	file_sotto_v1_federation_proto_msgTypes[12].OneofWrappers = []any{
 		(*ReportRequest_Header)(nil),
 		(*ReportRequest_Chunk)(nil),
 	}
@@ -1254,7 +1575,7 @@ func file_sotto_v1_federation_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sotto_v1_federation_proto_rawDesc), len(file_sotto_v1_federation_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

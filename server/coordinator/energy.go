@@ -1,0 +1,426 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/sotto-fl/sotto/aggregation/serveropt"
+	"github.com/sotto-fl/sotto/internal/costcurve"
+	"github.com/sotto-fl/sotto/internal/seed"
+	"github.com/sotto-fl/sotto/model/train"
+	"github.com/sotto-fl/sotto/privacy"
+	"github.com/sotto-fl/sotto/server/energy"
+	"github.com/sotto-fl/sotto/server/schedule/policy"
+)
+
+// lane is what the run's privacy allows to be scheduled.
+func (c Config) lane() policy.Lane {
+	if !c.private() {
+		return policy.None
+	}
+	switch c.Contract.Lane {
+	case privacy.LaneA:
+		return policy.LaneA
+	case privacy.LaneB:
+		return policy.LaneB
+	}
+	return policy.Distributed // the work is a secret batch there, and in the local lane
+}
+
+// visible says whether what a single client does may be told to the server at all.
+func visible(l policy.Lane) bool { return l == policy.None || l == policy.LaneA }
+
+// energise sets up the scheduler, and what it knows of the clients' past from the rounds
+// that are stored.
+func (c *Coordinator) energise(s Scheduler) error {
+	c.cfg.Energy = c.cfg.Energy.Effective()
+	c.past, c.named = map[string]policy.History{}, map[string]string{}
+	if c.scheduler = s; s == nil && c.cfg.Energy.Planned() {
+		p, err := policy.New(c.cfg.Energy.Policy)
+		if err != nil {
+			return err
+		}
+		if lane := c.cfg.lane(); lane == policy.LaneB {
+			if p, ok := p.(*policy.Price); ok {
+				if err := p.Post(costcurve.Price{Lambda: c.cfg.Energy.Price}); err != nil {
+					return err
+				}
+			}
+		}
+		c.scheduler = p
+	}
+	for _, r := range c.state.History {
+		if r.Energy != nil {
+			c.remember(r.Round, r.Energy)
+		}
+	}
+	return nil
+}
+
+// remember books a round into its clients' past.
+func (c *Coordinator) remember(number int, r *energy.Round) {
+	share := float64(r.Tasks) / float64(max(1, len(r.Orders)))
+	for _, o := range r.Orders {
+		h := c.past[o.Client]
+		var done int64
+		if o.Done {
+			done = o.Tasks
+			h.Rounds, h.Last = h.Rounds+1, number
+		}
+		h.Offered = max(h.Offered, h.Rounds)
+		h.Seconds, h.Joules = o.Seconds, o.Joules
+		h.Queue = h.Queue.Next(share, done)
+		c.past[o.Client] = h
+	}
+}
+
+// plan is how the work of an attempt is spread. nil is a plan of nothing.
+type plan struct {
+	by        map[string]*work
+	reference int64
+	tasks     int64
+	reports   []string // the clients of by, in the order of the policy's plan
+	bounded   []string
+	counted   map[string]bool // once the sum is open
+	opening   time.Duration   // that it took
+}
+
+// work is one client's part.
+type work struct {
+	PlannedWork
+	candidate policy.Candidate
+	figures   energy.Bounded
+}
+
+// PlannedWork is what a client was ordered, and what that costs by the curve that it
+// offered.
+type PlannedWork struct {
+	Client    string           `json:"client"`
+	Order     costcurve.Order  `json:"order"`
+	Records   uint64           `json:"records"`   // training records to process: what the client signs
+	Tasks     int64            `json:"tasks"`     // of the order, or what the client does without one
+	Joules    costcurve.Joules `json:"joules"`    // modelled, above idle
+	Seconds   float64          `json:"seconds"`   // modelled
+	Intensity float64          `json:"intensity"` // gCO2e/kWh
+	Offered   bool             `json:"offered"`   // the figures are the client's own
+}
+
+// price fills in what the order costs; usual is the work where the order names none.
+func (w *work) price(usual int64) {
+	order := w.Order
+	if order.Tasks == 0 {
+		order.Tasks = usual
+	}
+	w.Tasks = order.Tasks
+	w.Joules, w.Seconds = w.figures.Spend(w.candidate.Curve, order)
+}
+
+// planOf is the plan of an attempt that is taken up again.
+func planOf(p *Pending) *plan {
+	q := &plan{by: make(map[string]*work, len(p.Work)), reference: p.Reference}
+	for _, w := range p.Work {
+		q.by[w.Client], q.tasks = &work{PlannedWork: w}, q.tasks+w.Order.Tasks
+	}
+	return q
+}
+
+// pending is the plan as it is stored.
+func (p *plan) pending() (planned []PlannedWork) {
+	for _, name := range slices.Sorted(maps.Keys(p.by)) {
+		planned = append(planned, p.by[name].PlannedWork)
+	}
+	return planned
+}
+
+// under computes the client's curve for so many seconds of work.
+func (w *work) under(seconds float64) (err error) {
+	w.candidate.Curve, err = w.figures.Curve(costcurve.Terms{Deadline: seconds})
+	return err
+}
+
+func (p *plan) of(client string) *work {
+	if p == nil {
+		return nil
+	}
+	return p.by[client]
+}
+
+// opened notes whose reports were counted, and how long it took.
+func (p *plan) opened(set []string, took time.Duration) {
+	p.opening, p.counted = took, make(map[string]bool, len(set))
+	for _, name := range set {
+		p.counted[name] = true
+	}
+}
+
+// rescale undoes the clients' scaling to reference steps: the mean of updates of a step
+// becomes one of as many steps as the clients in set did in the mean, weighted as they
+// are (the effective steps of FedNova, Wang et al. 2020). Equal work leaves the mean as
+// it is, bit for bit.
+func (p *plan) rescale(mean []float64, set []string, weights []float64) {
+	if p == nil || p.reference == 0 {
+		return
+	}
+	steps := make([]int64, len(set))
+	for i, name := range set {
+		steps[i] = p.by[name].Order.Tasks
+	}
+	serveropt.Rescale(mean, serveropt.EffectiveSteps(weights, steps, p.reference)/float64(p.reference))
+}
+
+// assign chooses a round's clients and their work; c.mu is held. It is a function of who
+// is ready, what they offer, the configuration and the rounds before.
+func (c *Coordinator) assign(ctx context.Context, number int, ready []Info) ([]Info, *plan, error) {
+	lane := c.cfg.lane()
+	candidates, wanted := ready, len(ready)
+	if n := c.cfg.Rounds.Cohort; n > 0 {
+		wanted = min(n, wanted)
+	}
+	if c.scheduler == nil || !visible(lane) {
+		candidates = c.draw(number, ready)
+	}
+	clients := make([]energy.Client, len(candidates))
+	for i, info := range candidates {
+		clients[i] = energy.Client{Name: info.Client, Offer: info.Offer}
+	}
+	task := energy.TaskName(c.cfg.Task.Architecture.Name, c.cfg.Task.Batch)
+	bounded := energy.Bound(clients, task, c.cfg.Energy.Classes, c.cfg.Energy.Band, !visible(lane))
+	p := &plan{by: make(map[string]*work, len(candidates))}
+	for i := range bounded {
+		if b := &bounded[i]; b.Problem != "" {
+			line := fmt.Sprintf("%s (class %s): %s", candidates[i].Client, b.Class.Name, b.Problem)
+			p.bounded = append(p.bounded, line)
+			if c.named[candidates[i].Client] != b.Problem { // said once
+				c.named[candidates[i].Client] = b.Problem
+				zerolog.Ctx(ctx).Warn().Str("client", candidates[i].Client).Str("class", b.Class.Name).Str("reason", b.Problem).Msg("energy profile bounded")
+			}
+		}
+	}
+	if c.scheduler == nil {
+		for i, info := range candidates {
+			w := &work{figures: bounded[i], PlannedWork: PlannedWork{Client: info.Client, Offered: bounded[i].Own, Intensity: c.intensity(bounded[i])}}
+			if err := w.under(costcurve.MaxSeconds); err != nil {
+				return nil, nil, fmt.Errorf("client %s: %w", info.Client, err)
+			}
+			w.Records = c.records(0, info.Examples)
+			w.price(c.usual(info.Examples))
+			p.by[info.Client] = w
+		}
+		return candidates, p, nil
+	}
+	r := policy.Round{Index: number, Lane: lane, Cohort: wanted, Tasks: c.tasks(ready, wanted), Rand: seed.New(c.cfg.Seed, "energy/policy", number, "")}
+	if lane == policy.LaneB { // public constants, whoever is there
+		r.Cohort = max(1, int(math.Round(c.cfg.Contract.Divisor())))
+	}
+	all := make([]*work, len(candidates))
+	for i, info := range candidates {
+		w, err := c.candidate(info, bounded[i], r)
+		if err != nil {
+			return nil, nil, fmt.Errorf("client %s: %w", info.Client, err)
+		}
+		if w.candidate.Curve.Window >= unhurried {
+			p.bounded = append(p.bounded, fmt.Sprintf("%s: by its figures it cannot do the least work, %d steps, in time", info.Client, w.candidate.Min))
+		}
+		all[i] = w
+		r.Clients = append(r.Clients, w.candidate)
+	}
+	assigned, err := c.scheduler.Plan(r)
+	if err != nil {
+		return nil, nil, fmt.Errorf("energy policy %s: %w", c.cfg.Energy.Policy, err)
+	}
+	if len(assigned) < c.cfg.Rounds.MinReports && len(candidates) >= c.cfg.Rounds.MinReports {
+		return nil, nil, fmt.Errorf("energy policy %s chose %d clients, rounds.min_reports is %d: lengthen energy.deadline, or choose another policy", c.cfg.Energy.Policy, len(assigned), c.cfg.Rounds.MinReports)
+	}
+	var cohort []Info
+	for _, a := range assigned {
+		w := all[a.Client]
+		w.Order = a.Order
+		if !w.Offered { // the names are ours
+			w.Order.Mode, w.Order.SwitchTo, w.Order.SwitchAfter = "", "", 0
+		}
+		w.Records = c.records(w.Order.Tasks, candidates[a.Client].Examples)
+		w.price(c.usual(candidates[a.Client].Examples))
+		name := candidates[a.Client].Client
+		p.by[name], p.tasks = w, p.tasks+w.Order.Tasks
+		p.reports = append(p.reports, name)
+		cohort = append(cohort, candidates[a.Client])
+	}
+	if p.tasks > 0 {
+		p.reference = max(1, int64(math.Round(float64(p.tasks)/float64(len(cohort)))))
+		if lane == policy.LaneB {
+			p.reference = max(1, r.Tasks/int64(r.Cohort))
+		}
+	}
+	c.logPlan(ctx, number, p)
+	return cohort, p, nil
+}
+
+func (c *Coordinator) logPlan(ctx context.Context, number int, p *plan) {
+	log := zerolog.Ctx(ctx)
+	least, most := int64(math.MaxInt64), int64(0)
+	for _, name := range p.reports {
+		o := p.by[name].Order
+		least, most = min(least, o.Tasks), max(most, o.Tasks)
+		if visible(c.cfg.lane()) {
+			log.Debug().Int("round", number).Str("client", name).Int64("steps", o.Tasks).Str("mode", o.Mode).
+				Str("then", o.SwitchTo).Dur("after", o.SwitchAfter).Dur("start_after", o.StartAt).Msg("order")
+		}
+	}
+	log.Info().Int("round", number).Str("policy", c.cfg.Energy.Policy).Int("clients", len(p.by)).
+		Int64("steps", p.tasks).Int64("least", least).Int64("most", most).Msg("work planned")
+}
+
+// usual is how many steps the configuration's epochs are for a client of so many examples;
+// under DP-SGD, how many its mean batch takes.
+func (c *Coordinator) usual(examples int) int64 {
+	batch := c.cfg.Task.Batch
+	if c.cfg.lane() == policy.Distributed {
+		return int64(math.Ceil(c.cfg.Contract.SamplingRate * float64(examples) / float64(batch)))
+	}
+	steps := train.Steps(c.cfg.Task.Epochs, examples, batch)
+	if most := c.cfg.Task.MaxSteps; most > 0 {
+		steps = min(steps, most)
+	}
+	return int64(steps)
+}
+
+// tasks is the work of a round, all clients together.
+func (c *Coordinator) tasks(ready []Info, wanted int) int64 {
+	if c.cfg.Energy.Tasks > 0 || c.cfg.lane() == policy.Distributed {
+		return c.cfg.Energy.Tasks
+	}
+	var all int64
+	for _, info := range ready {
+		all += c.usual(info.Examples)
+	}
+	return max(1, int64(math.Round(float64(all)*float64(wanted)/float64(len(ready)))))
+}
+
+// unhurried is the window of a client that is ordered the least work although it is too
+// slow for it.
+const unhurried = costcurve.MaxSeconds / 2
+
+// candidate is a client as a policy sees it.
+func (c *Coordinator) candidate(info Info, b energy.Bounded, r policy.Round) (*work, error) {
+	w := &work{figures: b, PlannedWork: PlannedWork{Client: info.Client, Offered: b.Own, Intensity: c.intensity(b)}}
+	h := c.past[info.Client]
+	h.Offered++
+	c.past[info.Client] = h
+	mean, root := float64(r.Tasks)/float64(r.Cohort), math.Sqrt(c.cfg.Energy.Ratio)
+	least, most := max(1, int64(mean/root+0.5)), max(1, int64(mean*root+0.5))
+	if r.Lane == policy.Distributed {
+		least, most = 0, max(1, (int64(privacy.BatchCap(info.Examples, c.cfg.Contract.SamplingRate))+int64(c.cfg.Task.Batch)-1)/int64(c.cfg.Task.Batch))
+	} else {
+		for train.Processed(int(least), info.Examples, c.cfg.Task.Batch) < int(c.smallest()) {
+			least++
+		}
+		if n := int64(c.cfg.Task.MaxSteps); n > 0 {
+			most = min(most, n)
+			least = min(least, most)
+		}
+		most = max(most, least)
+	}
+	w.candidate = policy.Candidate{Min: least, Max: most, Examples: int64(info.Examples), Battery: 1, Intensity: w.Intensity, History: h}
+	deadline := c.cfg.Energy.Deadline
+	if deadline == 0 {
+		deadline = c.cfg.Rounds.Deadline - c.cfg.Rounds.Deadline/10
+	}
+	err := w.under(deadline.Seconds())
+	if errors.Is(err, costcurve.ErrNoTime) || err == nil && w.candidate.Curve.Max() < max(1, least) {
+		w.candidate.Max = max(1, least)
+		err = w.under(costcurve.MaxSeconds)
+	}
+	return w, err
+}
+
+// intensity is that of a client's class, or the run's.
+func (c *Coordinator) intensity(b energy.Bounded) float64 {
+	if b.Class.Intensity > 0 {
+		return b.Class.Intensity
+	}
+	return c.cfg.Energy.Carbon.Intensity
+}
+
+// smallest is the contract's smallest work, in training records.
+func (c *Coordinator) smallest() uint64 {
+	least := uint64(1)
+	if c.committee != nil {
+		least = c.cfg.Committee.MinWork
+	}
+	if c.cfg.private() {
+		least = max(least, uint64(c.cfg.Contract.MinRecords))
+	}
+	return least
+}
+
+// spent is what a finished attempt cost, and tells the scheduler. It is nil where nobody
+// offers figures and the configuration has none.
+func (c *Coordinator) spent(a *attempt, rec Record, ok bool) *energy.Round {
+	lane, p := c.cfg.lane(), a.plan
+	r := &energy.Round{Policy: c.cfg.Energy.Policy, Reference: p.reference, Tasks: p.tasks, Bounded: p.bounded}
+	use := energy.Use{Bytes: rec.BytesUp + rec.BytesDown, Seconds: rec.Seconds, Opening: p.opening.Seconds(), Holders: c.members()}
+	told := c.scheduler != nil
+	for _, w := range p.by {
+		told = told || w.Offered
+	}
+	outcome := policy.Outcome{}
+	names := slices.Sorted(maps.Keys(p.by))
+	for _, name := range names {
+		w := p.by[name]
+		use.Clients = use.Clients.Add(w.Joules)
+		use.Grams += w.Joules.Value / 3.6e6 * w.Intensity
+		o := energy.Ordered{Client: name, Tasks: w.Tasks, Mode: w.Order.Mode, Then: w.Order.SwitchTo, Joules: w.Joules.Value, Seconds: w.Seconds, Done: ok && p.counted[name]}
+		if visible(lane) && told {
+			r.Orders = append(r.Orders, o)
+		}
+		outcome.Reports = append(outcome.Reports, policy.Report{Candidate: w.candidate, Order: w.Order, Seconds: w.Seconds, Joules: w.Joules.Value, Done: o.Done})
+	}
+	if !told {
+		if use.Clients = (costcurve.Joules{}); c.cfg.Energy.Carbon == (energy.Carbon{}) {
+			return nil
+		}
+		use.Grams = 0
+	}
+	r.Footprint(c.cfg.Energy.Carbon, use)
+	c.remember(rec.Round, r)
+	if c.scheduler != nil && len(p.reports) > 0 { // not after a crash: the plan was another process's
+		if rec.Test != nil {
+			outcome.Accuracy = rec.Test.Accuracy
+		}
+		if !visible(lane) {
+			outcome.Reports = nil
+		} else {
+			outcome.Reports = inOrder(outcome.Reports, names, p.reports)
+		}
+		c.scheduler.Observe(outcome)
+	}
+	return r
+}
+
+// inOrder puts reports, which are by name, into the order that the policy planned in.
+func inOrder(reports []policy.Report, names, order []string) []policy.Report {
+	at := make(map[string]int, len(names))
+	for i, name := range names {
+		at[name] = i
+	}
+	sorted := make([]policy.Report, len(order))
+	for i, name := range order {
+		sorted[i] = reports[at[name]]
+	}
+	return sorted
+}
+
+// members is how many key holders there are.
+func (c *Coordinator) members() int {
+	if c.committee == nil {
+		return 0
+	}
+	return len(c.committee.signed.Record.Members)
+}

@@ -145,6 +145,8 @@ func (p *Path) window(l *List, place []int32, src, dst *float32, rows, nv, width
 	f := ops.sums[rows][nv]
 	if tail == lanes {
 		f = ops.sumsFull[rows][nv]
+	} else if one := ops.sumsOne[rows][nv]; tail == 1 && one != nil {
+		f = one
 	}
 	// Several calls, so that none takes long.
 	most := max(1, maxWork/(rows*nv*lanes))

@@ -4,6 +4,7 @@ package kernel
 type ops struct {
 	sums         [4][13]sums // by rows and vectors; the last vector masked
 	sumsFull     [4][13]sums
+	sumsOne      [4][13]sums // the last vector has one element; may be nil
 	compress     func(dy *float32, rows, n, step uintptr, tab *int32, tabStep uintptr, offset *int32, weight *float32, counts *int32, perm *[256][8]uint32, masks int64)
 	compressTaps func(dy *float32, arg *uint8, rows, n, step, argStep, taps uintptr, tab, offset *int32, weight *float32, counts *int32, perm *[256][8]uint32, masks int64)
 	live         func(dy, y *float32, arg *uint8, pixels, n uintptr, place, taps *int32, keep *float32, offset *int32, relu uintptr, masks int64)

@@ -9,7 +9,7 @@ var ops512 = ops{
 }
 
 var ops256 = ops{
-	sums: sums256w, sumsFull: sums256full,
+	sums: sums256w, sumsFull: sums256full, sumsOne: sums256one,
 	compress: compress256, compressTaps: compressTaps256, live: live256,
 	maxPool: maxPool256, maxPool4: maxPool4w256, maxPoolBack: maxPoolBack256,
 	relu: relu256, tanh: tanh256, reluBack: reluBack256, tanhBack: tanhBack256,

@@ -34,7 +34,7 @@ const (
 	// the panels stay in an L2 cache.
 	blockA = 1 << 14
 	// minRows is the rows of A that make up for copying B.
-	minRows = 18
+	minRows = 8
 )
 
 // blocked computes a matrix product by blocks of the sum and of the rows of A.

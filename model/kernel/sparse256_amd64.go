@@ -15,6 +15,9 @@ func sums1x2w256(counts *int32, place *int32, offset *int32, weight *float32, sr
 func sums1x2full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
+func sums1x2one256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
+
+//go:noescape
 func sums1x3w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
@@ -87,6 +90,9 @@ func sums2x2w256(counts *int32, place *int32, offset *int32, weight *float32, sr
 func sums2x2full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
+func sums2x2one256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
+
+//go:noescape
 func sums2x3w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
@@ -121,6 +127,9 @@ func sums3x2w256(counts *int32, place *int32, offset *int32, weight *float32, sr
 
 //go:noescape
 func sums3x2full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sums3x2one256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
 func sums3x3w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)

@@ -264,6 +264,71 @@ next:
 	VZEROUPPER
 	RET
 
+// func sums1x2one256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
+// Requires: AVX, FMA3
+TEXT ·sums1x2one256(SB), NOSPLIT, $0-88
+	MOVQ counts+0(FP), AX
+	MOVQ place+8(FP), CX
+	MOVQ offset+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ groups+48(FP), SI
+	MOVQ src+32(FP), DI
+	MOVQ dst+40(FP), R8
+	MOVQ dstRow+64(FP), R9
+
+group:
+	MOVLQSX (AX), R9
+	TESTQ   R9, R9
+	JZ      next
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	SUBQ    $0x02, R9
+	JLT     odd
+
+pair:
+	MOVLQSX      (DX), R10
+	VBROADCASTSS (BX), Y4
+	VFMADD231PS  (DI)(R10*1), Y4, Y0
+	VFMADD231SS  32(DI)(R10*1), X4, X1
+	MOVLQSX      4(DX), R10
+	VBROADCASTSS 4(BX), Y4
+	VFMADD231PS  (DI)(R10*1), Y4, Y2
+	VFMADD231SS  32(DI)(R10*1), X4, X3
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, BX
+	SUBQ         $0x02, R9
+	JGE          pair
+
+odd:
+	ADDQ         $0x02, R9
+	JZ           add
+	MOVLQSX      (DX), R9
+	VBROADCASTSS (BX), Y4
+	VFMADD231PS  (DI)(R9*1), Y4, Y0
+	VFMADD231SS  32(DI)(R9*1), X4, X1
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, BX
+
+add:
+	VADDPS  Y2, Y0, Y0
+	VADDPS  Y3, Y1, Y1
+	MOVLQSX (CX), R9
+	ADDQ    R8, R9
+	VADDPS  (R9), Y0, Y0
+	VMOVUPS Y0, (R9)
+	VADDSS  32(R9), X1, X1
+	VMOVSS  X1, 32(R9)
+
+next:
+	ADDQ $0x04, AX
+	ADDQ $0x04, CX
+	DECQ SI
+	JNZ  group
+	VZEROUPPER
+	RET
+
 // func sums1x3w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 // Requires: AVX, FMA3
 TEXT ·sums1x3w256(SB), NOSPLIT, $0-88
@@ -2232,6 +2297,91 @@ next:
 	VZEROUPPER
 	RET
 
+// func sums2x2one256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
+// Requires: AVX, FMA3
+TEXT ·sums2x2one256(SB), NOSPLIT, $0-88
+	MOVQ counts+0(FP), AX
+	MOVQ place+8(FP), CX
+	MOVQ offset+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ groups+48(FP), SI
+	MOVQ src+32(FP), DI
+	MOVQ DI, R8
+	MOVQ srcRow+56(FP), R9
+	ADDQ R9, R8
+	MOVQ dst+40(FP), R9
+	MOVQ dstRow+64(FP), R10
+
+group:
+	MOVLQSX (AX), R11
+	TESTQ   R11, R11
+	JZ      next
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	SUBQ    $0x02, R11
+	JLT     odd
+
+pair:
+	MOVLQSX      (DX), R12
+	VBROADCASTSS (BX), Y8
+	VFMADD231PS  (DI)(R12*1), Y8, Y0
+	VFMADD231SS  32(DI)(R12*1), X8, X1
+	VFMADD231PS  (R8)(R12*1), Y8, Y2
+	VFMADD231SS  32(R8)(R12*1), X8, X3
+	MOVLQSX      4(DX), R12
+	VBROADCASTSS 4(BX), Y8
+	VFMADD231PS  (DI)(R12*1), Y8, Y4
+	VFMADD231SS  32(DI)(R12*1), X8, X5
+	VFMADD231PS  (R8)(R12*1), Y8, Y6
+	VFMADD231SS  32(R8)(R12*1), X8, X7
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, BX
+	SUBQ         $0x02, R11
+	JGE          pair
+
+odd:
+	ADDQ         $0x02, R11
+	JZ           add
+	MOVLQSX      (DX), R11
+	VBROADCASTSS (BX), Y8
+	VFMADD231PS  (DI)(R11*1), Y8, Y0
+	VFMADD231SS  32(DI)(R11*1), X8, X1
+	VFMADD231PS  (R8)(R11*1), Y8, Y2
+	VFMADD231SS  32(R8)(R11*1), X8, X3
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, BX
+
+add:
+	VADDPS  Y4, Y0, Y0
+	VADDPS  Y5, Y1, Y1
+	VADDPS  Y6, Y2, Y2
+	VADDPS  Y7, Y3, Y3
+	MOVLQSX (CX), R11
+	ADDQ    R9, R11
+	VADDPS  (R11), Y0, Y0
+	VMOVUPS Y0, (R11)
+	VADDSS  32(R11), X1, X1
+	VMOVSS  X1, 32(R11)
+	ADDQ    R10, R11
+	VADDPS  (R11), Y2, Y2
+	VMOVUPS Y2, (R11)
+	VADDSS  32(R11), X3, X3
+	VMOVSS  X3, 32(R11)
+
+next:
+	ADDQ $0x04, AX
+	ADDQ $0x04, CX
+	DECQ SI
+	JNZ  group
+	VZEROUPPER
+	RET
+
 // func sums2x3w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 // Requires: AVX, FMA3
 TEXT ·sums2x3w256(SB), NOSPLIT, $0-88
@@ -3345,6 +3495,111 @@ add:
 	VMOVUPS Y4, (R12)
 	VADDPS  32(R12), Y5, Y5
 	VMOVUPS Y5, 32(R12)
+
+next:
+	ADDQ $0x04, AX
+	ADDQ $0x04, CX
+	DECQ SI
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sums3x2one256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
+// Requires: AVX, FMA3
+TEXT ·sums3x2one256(SB), NOSPLIT, $0-88
+	MOVQ counts+0(FP), AX
+	MOVQ place+8(FP), CX
+	MOVQ offset+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ groups+48(FP), SI
+	MOVQ src+32(FP), DI
+	MOVQ DI, R8
+	MOVQ srcRow+56(FP), R9
+	ADDQ R9, R8
+	MOVQ R8, R9
+	MOVQ srcRow+56(FP), R10
+	ADDQ R10, R9
+	MOVQ dst+40(FP), R10
+	MOVQ dstRow+64(FP), R11
+
+group:
+	MOVLQSX (AX), R12
+	TESTQ   R12, R12
+	JZ      next
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	VXORPS  Y10, Y10, Y10
+	VXORPS  Y11, Y11, Y11
+	SUBQ    $0x02, R12
+	JLT     odd
+
+pair:
+	MOVLQSX      (DX), R13
+	VBROADCASTSS (BX), Y12
+	VFMADD231PS  (DI)(R13*1), Y12, Y0
+	VFMADD231SS  32(DI)(R13*1), X12, X1
+	VFMADD231PS  (R8)(R13*1), Y12, Y2
+	VFMADD231SS  32(R8)(R13*1), X12, X3
+	VFMADD231PS  (R9)(R13*1), Y12, Y4
+	VFMADD231SS  32(R9)(R13*1), X12, X5
+	MOVLQSX      4(DX), R13
+	VBROADCASTSS 4(BX), Y12
+	VFMADD231PS  (DI)(R13*1), Y12, Y6
+	VFMADD231SS  32(DI)(R13*1), X12, X7
+	VFMADD231PS  (R8)(R13*1), Y12, Y8
+	VFMADD231SS  32(R8)(R13*1), X12, X9
+	VFMADD231PS  (R9)(R13*1), Y12, Y10
+	VFMADD231SS  32(R9)(R13*1), X12, X11
+	ADDQ         $0x08, DX
+	ADDQ         $0x08, BX
+	SUBQ         $0x02, R12
+	JGE          pair
+
+odd:
+	ADDQ         $0x02, R12
+	JZ           add
+	MOVLQSX      (DX), R12
+	VBROADCASTSS (BX), Y12
+	VFMADD231PS  (DI)(R12*1), Y12, Y0
+	VFMADD231SS  32(DI)(R12*1), X12, X1
+	VFMADD231PS  (R8)(R12*1), Y12, Y2
+	VFMADD231SS  32(R8)(R12*1), X12, X3
+	VFMADD231PS  (R9)(R12*1), Y12, Y4
+	VFMADD231SS  32(R9)(R12*1), X12, X5
+	ADDQ         $0x04, DX
+	ADDQ         $0x04, BX
+
+add:
+	VADDPS  Y6, Y0, Y0
+	VADDPS  Y7, Y1, Y1
+	VADDPS  Y8, Y2, Y2
+	VADDPS  Y9, Y3, Y3
+	VADDPS  Y10, Y4, Y4
+	VADDPS  Y11, Y5, Y5
+	MOVLQSX (CX), R12
+	ADDQ    R10, R12
+	VADDPS  (R12), Y0, Y0
+	VMOVUPS Y0, (R12)
+	VADDSS  32(R12), X1, X1
+	VMOVSS  X1, 32(R12)
+	ADDQ    R11, R12
+	VADDPS  (R12), Y2, Y2
+	VMOVUPS Y2, (R12)
+	VADDSS  32(R12), X3, X3
+	VMOVSS  X3, 32(R12)
+	ADDQ    R11, R12
+	VADDPS  (R12), Y4, Y4
+	VMOVUPS Y4, (R12)
+	VADDSS  32(R12), X5, X5
+	VMOVSS  X5, 32(R12)
 
 next:
 	ADDQ $0x04, AX

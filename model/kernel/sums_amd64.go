@@ -18,3 +18,5 @@ var sums256full = [4][13]sums{
 	2: {1: sums2x1full256, sums2x2full256, sums2x3full256, sums2x4full256, sums2x5full256, sums2x6full256},
 	3: {1: sums3x1full256, sums3x2full256, sums3x3full256, sums3x4full256},
 }
+
+var sums256one = [4][13]sums{1: {2: sums1x2one256}, 2: {2: sums2x2one256}, 3: {2: sums3x2one256}}

@@ -23,7 +23,8 @@ type directConv struct {
 	depth   int // elements of a window
 	run     int // of them contiguous
 	place   tables
-	turned  []float32 // the weights as (out channel, window)
+	turned  []float32 // the weights as (part of the window, out channel, its rows)
+	rows    int       // kernel rows of a part: they fit in an L1 cache
 	// packed is the weights as the forward product reads them, with the strides
 	// of B there.
 	packed      []float32
@@ -37,7 +38,8 @@ type directConv struct {
 // tables of byte offsets.
 type tables struct {
 	pixel   []int32 // window of each output pixel in the input frame
-	channel []int32 // row of each output channel in turned
+	channel []int32 // weight gradient of each output channel, (out channel, window)
+	weights []int32 // weights of each output channel in a part of turned
 }
 
 type convScratch struct {
@@ -61,11 +63,13 @@ func newDirectConv(n *simd, s step, v views, in, out frame, sparse bool) *direct
 			l.place.pixel = append(l.place.pixel, int32(4*s.Stride*(y*in.row+x*in.C)))
 		}
 	}
+	l.rows = max(1, min(l.Kernel, 32<<10/(4*l.run*l.Out)))
 	for c := range s.Out {
 		l.place.channel = append(l.place.channel, int32(4*c*l.depth))
+		l.place.weights = append(l.place.weights, int32(4*c*l.rows*l.run))
 	}
 	if l.needDX {
-		l.turned = kernel.Alloc(len(v.w))
+		l.turned = kernel.Alloc((s.Kernel + l.rows - 1) / l.rows * l.rows * l.run * s.Out)
 	}
 	return l
 }
@@ -126,7 +130,10 @@ func (l *directConv) prepare(backward bool) {
 		l.packed, l.panel, l.pack = l.path.Panels(l.packed, l.w, l.depth, l.Out, l.Out)
 	}
 	if backward && l.needDX {
-		l.path.Transpose(l.turned, l.depth, l.w, l.Out, l.depth, l.Out)
+		part := l.rows * l.run
+		for at := 0; at < l.depth; at += part {
+			l.path.Transpose(l.turned[at*l.Out:], part, l.w[at*l.Out:], l.Out, min(part, l.depth-at), l.Out)
+		}
 	}
 }
 
@@ -162,7 +169,7 @@ func (l *directConv) backward(w *worker, _ int, in, _, dout, din, sum []float32)
 	clear(din)
 	b.list.Reset()
 	for y := range s.out.H {
-		l.path.Compress(b.list, dy[y*l.out.row:], s.out.W, l.Out, l.Out, l.place.channel, 0)
+		l.path.Compress(b.list, dy[y*l.out.row:], s.out.W, l.Out, l.Out, l.place.weights, 0)
 	}
 	l.scatter(b.list, l.place.pixel, din)
 	if !l.sparse {
@@ -201,10 +208,8 @@ func (l *directConv) work(outputs int) (flop, live float64) {
 // scatter adds to din, for each group of the list, weight rows at the window that
 // place gives.
 func (l *directConv) scatter(list *kernel.List, place []int32, din []float32) {
-	// Rows of windows that are read together should fit in an L1 cache.
-	rows := max(1, min(l.Kernel, 32<<10/(4*l.run*l.Out)))
-	for r := 0; r < l.Kernel; r += rows {
-		l.path.Sums(list, place, l.turned[r*l.run:], din[r*l.in.row:], min(rows, l.Kernel-r), l.run, l.run, l.in.row)
+	for r := 0; r < l.Kernel; r += l.rows {
+		l.path.Sums(list, place, l.turned[r*l.run*l.Out:], din[r*l.in.row:], min(l.rows, l.Kernel-r), l.run, l.run, l.in.row)
 	}
 }
 

@@ -14,7 +14,11 @@ type pooledConv struct {
 	offset [16]int32
 	window []int32 // of the first tap of each pooled pixel, in the input frame
 	group  []int32 // the same for each tap
-	arg    []uint8
+	// Lists of weight gradients are cut into strips of pooled rows, so that the
+	// inputs they read stay in an L1 cache of 32 KB; sums repeats their places.
+	strip int
+	sums  []int32
+	arg   []uint8
 	// poolStride is the pool's, band the pooled rows that are computed together.
 	poolStride, band int
 	pooled           []pooledScratch
@@ -49,6 +53,17 @@ func newPooledConv(n *simd, s, p step, v views, in, out frame, relu bool) *poole
 		}
 	}
 	l.poolStride = p.Stride
+	l.strip = p.out.H
+	if n.path.Lanes() == 8 {
+		// Strips of less than 32 pixels would cost more than they save.
+		fit := (20 << 10) / (4 * p.Stride * s.Stride * in.row)
+		l.strip = min(l.strip, max(1, fit, (31+p.out.W)/p.out.W))
+	}
+	strips := (p.out.H + l.strip - 1) / l.strip
+	l.strip = (p.out.H + strips - 1) / strips
+	for range strips {
+		l.sums = append(l.sums, l.place.channel...)
+	}
 	l.arg = make([]uint8, n.maxBatch*l.argStride())
 	// Rows of a band stay in an L1 cache until they are pooled.
 	l.band = max(1, min(p.out.H, 24<<10/(4*p.Stride*s.out.W*s.Out)))
@@ -69,7 +84,7 @@ func (l *pooledConv) scratch(n int) {
 			full: kernel.Alloc(((l.band-1)*l.poolStride + 2) * row),
 			keep: kernel.Alloc(size), offset: make([]int32, size),
 			byChannel: kernel.Alloc(size), offsets: make([]int32, size),
-			list: kernel.NewList(max(4*pixels, l.Out), size),
+			list: kernel.NewList(max(4*pixels, len(l.sums)), size),
 		}
 	}
 }
@@ -103,14 +118,17 @@ func (l *pooledConv) backward(w *worker, e int, in, out, dout, din, sum []float3
 	l.path.Transpose(p.byChannel, pixels, p.keep, l.Out, pixels, l.Out)
 	l.path.TransposeInt32(p.offsets, pixels, p.offset, l.Out, pixels, l.Out)
 	p.list.Reset()
-	l.path.Compress(p.list, p.byChannel, l.Out, pixels, pixels, p.offsets, pixels)
-	l.path.Sums(p.list, l.place.channel, in, dw, l.Kernel, l.run, l.in.row, l.run)
+	for at := 0; at < pixels; at += l.strip * l.pool.W {
+		n := min(l.strip*l.pool.W, pixels-at)
+		l.path.Compress(p.list, p.byChannel[at:], l.Out, n, pixels, p.offsets[at:], pixels)
+	}
+	l.path.Sums(p.list, l.sums, in, dw, l.Kernel, l.run, l.in.row, l.run)
 	l.count(p.list.Len())
 	if din == nil {
 		return
 	}
 	clear(din)
 	p.list.Reset()
-	l.path.CompressTaps(p.list, p.keep, arg, pixels, l.Out, l.Out, 4, l.place.channel)
+	l.path.CompressTaps(p.list, p.keep, arg, pixels, l.Out, l.Out, 4, l.place.weights)
 	l.scatter(p.list, l.group, din)
 }

@@ -11,9 +11,13 @@ import (
 func sparse(v isa) {
 	for n := 1; n <= 3; n++ {
 		for nv := 1; nv <= v.maxSumVectors(n); nv++ {
-			v.sums(n, nv, true)
-			if !v.wide() {
-				v.sums(n, nv, false)
+			v.sums(n, nv, lastMasked)
+			if v.wide() {
+				continue
+			}
+			v.sums(n, nv, lastFull)
+			if nv == 2 { // 9 floats: three pixels of three colours
+				v.sums(n, nv, lastOne)
 			}
 		}
 	}
@@ -26,15 +30,21 @@ func (v isa) maxSumVectors(rows int) int {
 	return 12 / rows
 }
 
+// last is what there is of the last vector of a row.
+type last string
+
+const (
+	lastMasked last = "w"
+	lastFull   last = "full"
+	lastOne    last = "one" // a single element
+)
+
 // sums is the kernel of both sparse backward passes. For each group it sums
 // weighted windows of src in registers and adds the sum to a window of dst. A
 // window is n rows of nv vectors, the last one masked.
-func (v isa) sums(n, nv int, masked bool) {
-	name := fmt.Sprintf("sums%dx%dw", n, nv)
-	if !masked {
-		name = fmt.Sprintf("sums%dx%dfull", n, nv)
-	}
-	v.text(name, "func(counts, place, offset *int32, weight, src, dst *float32, groups, srcRow, dstRow, tail uintptr, masks int64)")
+func (v isa) sums(n, nv int, end last) {
+	masked := end == lastMasked
+	v.text(fmt.Sprintf("sums%dx%d%s", n, nv, end), "func(counts, place, offset *int32, weight, src, dst *float32, groups, srcRow, dstRow, tail uintptr, masks int64)")
 	Pragma("noescape")
 	counts, place, offset := param("counts"), param("place"), param("offset")
 	weight, groups := param("weight"), param("groups")
@@ -71,6 +81,8 @@ func (v isa) sums(n, nv int, masked bool) {
 				m := Mem{Base: src[r], Index: at, Scale: 1, Disp: j * v.bytes()}
 				a := acc[s][r*nv+j]
 				switch {
+				case end == lastOne && j == nv-1:
+					VFMADD231SS(m, w.AsX(), a.AsX())
 				case !masked || j < nv-1:
 					VFMADD231PS(m, w, a)
 				case v.wide():
@@ -127,6 +139,11 @@ func (v isa) sums(n, nv int, masked bool) {
 	for r := range n {
 		for j := range nv {
 			m, a := at(to, j*v.bytes()), acc[0][r*nv+j]
+			if end == lastOne && j == nv-1 {
+				VADDSS(m, a.AsX(), a.AsX())
+				VMOVSS(a.AsX(), m)
+				continue
+			}
 			if masked && j == nv-1 {
 				x := v.vec()
 				t.load(m, x)

@@ -146,30 +146,7 @@ type Record struct {
 	Exclusions   []ledger.Exclusion `json:"exclusions,omitempty"` // under a privacy contract: their records in the ledger
 	Ledger       *ledger.Commit     `json:"ledger,omitempty"`     // under a privacy contract
 	Model        string             `json:"model"`                // hexadecimal SHA-256 after the round
-	Round        int                `json:"round"`
-	Attempt      int                `json:"attempt"`
-	Void         string             `json:"void,omitempty"`
-	Cohort       int                `json:"cohort"`
-	Accepted     int                `json:"accepted"`
-	Rejected     int                `json:"rejected"`
-	Discarded    int                `json:"discarded"`
-	Objected     int                `json:"objected,omitempty"` // accepted, then left out because key holders objected
-	LR           float64            `json:"lr"`
-	Clip         float64            `json:"clip,omitempty"`      // clip norm of the round, where it adapts
-	NextClip     float64            `json:"next_clip,omitempty"` // and what the round makes of it
-	Examples     uint64             `json:"examples"`            // held by the clients that reported
-	Train        *Metric            `json:"train,omitempty"`
-	Validation   *Metric            `json:"validation,omitempty"` // of the model the round started from
-	Test         *Metric            `json:"test,omitempty"`       // of the model the round produced
-	Clamped      uint64             `json:"clamped"`              // values beyond the codec's range, over all clients
-	BytesUp      int64              `json:"bytes_up"`
-	BytesDown    int64              `json:"bytes_down"`
-	Started      time.Time          `json:"started"`
-	Seconds      float64            `json:"seconds"`
-	MetricsError string             `json:"metrics_error,omitempty"`
-	Ledger       *ledger.Commit     `json:"ledger,omitempty"` // under a privacy contract
-	Energy       *energy.Round      `json:"energy,omitempty"` // where somebody offers figures or the configuration has some
-	Model        string             `json:"model"`            // hexadecimal SHA-256 after the round
+	Energy       *energy.Round      `json:"energy,omitempty"`     // where somebody offers figures or the configuration has some
 }
 
 // Metric is a mean loss and an accuracy over Examples.

@@ -99,3 +99,61 @@ func TestClientsUnderTheFloorAreVoid(t *testing.T) {
 		}
 	}
 }
+
+// In lane B coins decide: the run repeats, and neither the ledger nor the records say how many took part.
+func TestClientsOfLaneB(t *testing.T) {
+	s := smallClients()
+	s.Run.Contract.Lane, s.Run.Contract.SamplingRate = privacy.LaneB, 0.5
+	want := run(t, s, 1)
+	if got := run(t, s, 4); got.ModelSHA256 != want.ModelSHA256 {
+		t.Errorf("4 workers give model %s, 1 gives %s", got.ModelSHA256, want.ModelSHA256)
+	}
+	v, err := ledger.Verify(want.Ledger, want.LedgerKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v.Balance.Rounds != 3 || v.Spread != nil {
+		t.Errorf("balance %+v and spread %+v, want 3 rounds and no spread", v.Balance, v.Spread)
+	}
+	for _, round := range v.Rounds {
+		if round.Commit.Counts != nil {
+			t.Errorf("round %d tells the size of its cohort: %+v", round.Number, *round.Commit.Counts)
+		}
+	}
+	for _, r := range want.Records {
+		if r.Accepted != 5 { // tails upload as well
+			t.Errorf("round %d has %d uploads, want 5", r.Round, r.Accepted)
+		}
+	}
+	s.Run.Contract.Lane, s.Run.Contract.SamplingRate = privacy.LaneA, 0
+	if all := run(t, s, 2); all.ModelSHA256 == want.ModelSHA256 {
+		t.Error("the coins changed nothing")
+	}
+}
+
+// The clip norm follows its quantile from released bits: it moves, the ledger has every round's, and a
+// second run repeats it.
+func TestClipAdapts(t *testing.T) {
+	s := smallClients()
+	s.Run.Contract.Clip = 50 // far above every norm
+	s.Run.Contract.Adaptive = privacy.AdaptiveClip{Quantile: 0.5, Rate: 1, BitNoise: 2}
+	s.Run.Contract.Noise, s.Run.Contract.Epsilon = 1.5, 30
+	want := run(t, s, 1)
+	if got := run(t, s, 4); got.ModelSHA256 != want.ModelSHA256 {
+		t.Errorf("4 workers give model %s, 1 gives %s", got.ModelSHA256, want.ModelSHA256)
+	}
+	v, err := ledger.Verify(want.Ledger, want.LedgerKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clip := 50.0
+	for i, r := range want.Records {
+		if r.Clip != clip || v.Rounds[i].Commit.Clip != clip {
+			t.Errorf("round %d has clip norm %g and %g in the ledger, want %g", r.Round, r.Clip, v.Rounds[i].Commit.Clip, clip)
+		}
+		if r.NextClip == clip || r.NextClip <= 0 {
+			t.Errorf("round %d leaves the clip norm at %g", r.Round, r.NextClip)
+		}
+		clip = r.NextClip
+	}
+}

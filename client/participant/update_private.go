@@ -28,12 +28,13 @@ import (
 func (p *Participant) contribute(ctx context.Context, o Order, s *sealed, t *private, global []float32) ([]int32, error) {
 	number := int(s.announcement.Round)
 	secret := p.secrets.Master.Derive("run/"+o.Run, 0)
-	update := make([]float32, p.layout.Size())
+	var update []float32 // nil: takes no part
 	takes, err := takesPart(t.contract, secret, number)
 	if err != nil {
 		return nil, err
 	}
 	if takes {
+		update = make([]float32, p.layout.Size())
 		if err := p.trainUpdate(ctx, o, number, global, update); err != nil {
 			return nil, err
 		}
@@ -44,15 +45,9 @@ func (p *Participant) contribute(ctx context.Context, o Order, s *sealed, t *pri
 	}
 	t.rotation.Reseed(privacy.RotationSeed(t.hash, o.Round))
 	values := make([]int32, t.derived.Fields)
-	fields := t.rotation.Fields()
 	rng := noise.NewDRBG(secret.Derive(fmt.Sprintf("update/%s/%s/%d/%d", hex.EncodeToString(o.Model[:]), hex.EncodeToString(s.announcement.Task[:]), o.Round, o.Plan.Tasks), number))
-	out, err := t.encoder.Update(values[:fields], update, clip, t.derived.Clamp(p.training.Len()), rng)
-	if err != nil {
+	if err := t.encoder.Client(values, update, clip, t.derived.Clamp(p.training.Len()), t.derived.BitHeight, rng); err != nil {
 		return nil, fmt.Errorf("encode round %d: %w", o.Round, err)
-	}
-	if height := t.derived.BitHeight; height > 0 {
-		out.Zeroed = out.Zeroed || !takes // then the bit is zero as well
-		values[fields] = t.encoder.Bit(out, height, rng)
 	}
 	return values, nil
 }

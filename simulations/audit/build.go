@@ -62,6 +62,8 @@ type Build struct {
 	Sampler func(privacy.Derived) (privatise.Sampler, error)
 	// Encode makes the integers of a sum; with rounding record, of the one record whose gradient it is.
 	Encode func(dst []int32, sum []float64, s Step, rng *noise.DRBG) error
+	// Client makes the integers of one client's update under unit client, nil for one that takes no part.
+	Client func(dst []int32, update []float32, s Step, rng *noise.DRBG) error
 	// Send is what leaves.
 	Send func(values []int32, sum []float64, batch []int32) Message
 	// Open turns the sum of so many survivors' vectors into a step of the model.
@@ -87,6 +89,7 @@ func New(root noise.Seed) (*Build, error) {
 		},
 		Sampler: privacy.Derived.Sampler,
 		Encode:  encode,
+		Client:  client,
 		Send:    func(values []int32, _ []float64, _ []int32) Message { return Message{Values: values} },
 		Open: func(dst []float64, opened []int64, s Step, _ int) error {
 			decoder, err := privatise.NewDecoder(s.Rotation, s.Derived.Grid)

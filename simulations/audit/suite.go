@@ -116,6 +116,8 @@ func Suite() []Check {
 		{"divisor", checkDivisor},
 		{"message", checkMessage},
 		{"seeds", checkSeeds},
+		{"clients", checkClients},
+		{"clients' noise", checkClientNoise},
 	}
 }
 

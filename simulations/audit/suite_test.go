@@ -34,6 +34,20 @@ func TestCorrectBuildPasses(t *testing.T) {
 	}
 }
 
+// clipCoordinates bounds every coordinate of an update by C/sqrt(d) from above only.
+func clipCoordinates(b *Build) {
+	b.Client = func(dst []int32, update []float32, s Step, rng *noise.DRBG) error {
+		v := slices.Clone(update)
+		limit := float32(s.Contract.Clip / math.Sqrt(float64(len(v))))
+		for i := range v {
+			v[i] = min(v[i], limit)
+		}
+		s.Contract.Clip *= 200
+		s.Derived.Grid *= 200
+		return client(dst, v, s, rng)
+	}
+}
+
 // scaled makes shares of another variance than derived.
 func scaled(b *Build, factor *big.Rat) {
 	b.Sampler = func(d privacy.Derived) (privatise.Sampler, error) {
@@ -94,6 +108,48 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 					}
 				}
 				return nil
+			}
+		}},
+		{"client: clip skipped", "clients", func(b *Build) {
+			b.Client = func(dst []int32, update []float32, s Step, rng *noise.DRBG) error {
+				s.Contract.Clip = 100 // of a norm of 5, and the grid stays
+				s.Derived.Grid *= 200
+				return client(dst, update, s, rng)
+			}
+		}},
+		{"client: clip of the coordinates", "clients", func(b *Build) { clipCoordinates(b) }},
+		{"client: bit not charged", "clients", func(b *Build) {
+			b.Client = func(dst []int32, update []float32, s Step, rng *noise.DRBG) error {
+				s.Derived.BitHeight *= 4
+				return client(dst, update, s, rng)
+			}
+		}},
+		{"client: no noise on the bit", "clients' noise", func(b *Build) {
+			b.Client = func(dst []int32, update []float32, s Step, rng *noise.DRBG) error {
+				err := client(dst, update, s, rng)
+				dst[len(dst)-1] = s.Derived.BitHeight
+				return err
+			}
+		}},
+		{"client: no noise of those who take no part", "clients' noise", func(b *Build) {
+			b.Client = func(dst []int32, update []float32, s Step, rng *noise.DRBG) error {
+				if update == nil {
+					clear(dst)
+					return nil
+				}
+				return client(dst, update, s, rng)
+			}
+		}},
+		{"client: less noise of small updates", "clients' noise", func(b *Build) {
+			b.Client = func(dst []int32, update []float32, s Step, rng *noise.DRBG) error {
+				if update == nil {
+					v, err := noise.NewGaussian(big.NewRat(int64(s.Derived.ShareVariance)*9/10, 1))
+					if err != nil {
+						return err
+					}
+					s.Share = v
+				}
+				return client(dst, update, s, rng)
 			}
 		}},
 		{"shuffle in place of poisson", "batches", func(b *Build) { shuffle(b, false) }},

@@ -149,7 +149,7 @@ func (p *Participant) step(ctx context.Context, o Order, s *sealed, t *private, 
 	if t.batch, err = privatise.DrawBatch(t.batch[:0], records, t.contract.SamplingRate, limit, secret, number); err != nil {
 		return nil, err
 	}
-	if err := clipped(ctx, trainer, global, p.training, t, secret.Derive("members", number)); err != nil {
+	if err := clipped(ctx, trainer, global, p.training, t, secret, number); err != nil {
 		return nil, fmt.Errorf("gradients of round %d: %w", o.Round, err)
 	}
 	t.rotation.Reseed(privacy.RotationSeed(t.hash, o.Round))
@@ -163,11 +163,12 @@ func (p *Participant) step(ctx context.Context, o Order, s *sealed, t *private, 
 
 // clipped leaves the sum of the batch's clipped gradients in t.sum. A group with more
 // records than the task's batch takes part with so many of them, drawn anew each round.
-func clipped(ctx context.Context, trainer *train.Trainer, global []float32, data *dataset.Set, t *private, members noise.Seed) error {
+func clipped(ctx context.Context, trainer *train.Trainer, global []float32, data *dataset.Set, t *private, secret noise.Seed, round int) error {
+	vary := rand.New(noise.NewDRBG(secret.Derive("augment", round)))
 	if t.contract.Unit != privacy.UnitGroup {
-		return trainer.Clipped(ctx, global, data, t.batch, t.contract.Clip, t.sum)
+		return trainer.Clipped(ctx, global, data, t.batch, t.contract.Clip, vary, t.sum)
 	}
-	rng := rand.New(noise.NewDRBG(members))
+	rng := rand.New(noise.NewDRBG(secret.Derive("members", round)))
 	groups := make([][]int32, len(t.batch))
 	for i, g := range t.batch {
 		groups[i] = t.groups[g]
@@ -177,5 +178,5 @@ func clipped(ctx context.Context, trainer *train.Trainer, global []float32, data
 			groups[i] = groups[i][:most]
 		}
 	}
-	return trainer.ClippedGroups(ctx, global, data, groups, t.contract.Clip, t.sum)
+	return trainer.ClippedGroups(ctx, global, data, groups, t.contract.Clip, vary, t.sum)
 }

@@ -2,7 +2,9 @@ package train
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 
 	"github.com/sotto-fl/sotto/model/dataset"
 )
@@ -13,28 +15,50 @@ import (
 // index gives zeros. params is not modified. Images whose gradient is not finite
 // add nothing.
 //
+// Under the task's augmentation every image is varied by vary, which may be nil without
+// one; with Copies above 1 it is the mean gradient of so many varied copies of an
+// image that is clipped: the image stays the unit (De et al. 2022, arXiv:2204.13650).
+//
 // The sum is private: it must leave the owner with noise only. Its value is a
 // function of the arguments and the kernel path; how long the call takes is not
 // hidden, and tells the number of images.
-func (t *Trainer) Clipped(ctx context.Context, params []float32, data *dataset.Set, index []int32, clip float64, sum []float64) error {
-	if err := t.startSum(params, data, sum); err != nil {
-		return err
-	}
-	for len(index) > 0 {
-		n := min(len(index), t.cfg.Batch)
-		if err := t.addClipped(ctx, data, index[:n], nil, clip); err != nil {
+func (t *Trainer) Clipped(ctx context.Context, params []float32, data *dataset.Set, index []int32, clip float64, vary *rand.Rand, sum []float64) error {
+	copies := max(t.cfg.Copies, 1)
+	if copies == 1 {
+		if err := t.startSum(params, data, vary, sum); err != nil {
 			return err
 		}
-		index = index[n:]
+		for len(index) > 0 {
+			n := min(len(index), t.cfg.Batch)
+			if err := t.addClipped(ctx, data, index[:n], nil, clip, vary); err != nil {
+				return err
+			}
+			index = index[n:]
+		}
+		return t.net.ExportSum(sum, t.sum)
 	}
-	return t.net.ExportSum(sum, t.sum)
+	groups := make([][]int32, len(index))
+	for i, at := range index {
+		groups[i] = make([]int32, copies)
+		for j := range copies {
+			groups[i][j] = at
+		}
+	}
+	// The sum over an image's copies is so many times its mean.
+	if err := t.ClippedGroups(ctx, params, data, groups, clip*float64(copies), vary, sum); err != nil {
+		return err
+	}
+	for i := range sum {
+		sum[i] /= float64(copies)
+	}
+	return nil
 }
 
 // ClippedGroups is Clipped with a whole group of images as the unit: the gradient of the sum of
 // a group's losses is clipped as one. A group has 1 to Batch images, given by their
-// positions in data.
-func (t *Trainer) ClippedGroups(ctx context.Context, params []float32, data *dataset.Set, groups [][]int32, clip float64, sum []float64) error {
-	if err := t.startSum(params, data, sum); err != nil {
+// positions in data; Copies does not matter.
+func (t *Trainer) ClippedGroups(ctx context.Context, params []float32, data *dataset.Set, groups [][]int32, clip float64, vary *rand.Rand, sum []float64) error {
+	if err := t.startSum(params, data, vary, sum); err != nil {
 		return err
 	}
 	var index []int32
@@ -46,7 +70,7 @@ func (t *Trainer) ClippedGroups(ctx context.Context, params []float32, data *dat
 		index = append(index, g...)
 		ends = append(ends, len(index))
 		if i+1 == len(groups) || len(index)+len(groups[i+1]) > t.cfg.Batch {
-			if err := t.addClipped(ctx, data, index, ends, clip); err != nil {
+			if err := t.addClipped(ctx, data, index, ends, clip, vary); err != nil {
 				return err
 			}
 			index, ends = index[:0], ends[:0]
@@ -58,7 +82,10 @@ func (t *Trainer) ClippedGroups(ctx context.Context, params []float32, data *dat
 // Batch is the task's batch: the most images of a group.
 func (t *Trainer) Batch() int { return t.cfg.Batch }
 
-func (t *Trainer) startSum(params []float32, data *dataset.Set, sum []float64) error {
+func (t *Trainer) startSum(params []float32, data *dataset.Set, vary *rand.Rand, sum []float64) error {
+	if vary == nil && t.cfg.Augmentation.Enabled() {
+		return errors.New("the task varies its images, and no source of randomness was given")
+	}
 	if err := t.check(data); err != nil {
 		return err
 	}
@@ -76,7 +103,7 @@ func (t *Trainer) startSum(params []float32, data *dataset.Set, sum []float64) e
 }
 
 // addClipped adds the clipped gradients of at most a batch of images, whose units end at ends.
-func (t *Trainer) addClipped(ctx context.Context, data *dataset.Set, index []int32, ends []int, clip float64) error {
+func (t *Trainer) addClipped(ctx context.Context, data *dataset.Set, index []int32, ends []int, clip float64, vary *rand.Rand) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -84,7 +111,7 @@ func (t *Trainer) addClipped(ctx context.Context, data *dataset.Set, index []int
 	for _, i := range index {
 		t.index = append(t.index, int(i))
 	}
-	x, labels := t.fill(data, t.index)
+	x, labels := t.varied(data, t.index, vary)
 	_, err := t.net.ClippedSum(x, labels, ends, clip, t.sum)
 	return err
 }

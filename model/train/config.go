@@ -28,6 +28,7 @@ type Config struct {
 	Classes            []string              `yaml:"classes" json:"classes" doc:"class names in label order; folders of images are matched to them"`
 	Normalization      dataset.Normalization `yaml:"normalization" json:"normalization" doc:"per channel: (pixel/max - mean) / std"`
 	Augmentation       dataset.Augmentation  `yaml:"augmentation" json:"augmentation" doc:"how training images vary"`
+	Copies             int                   `yaml:"copies" json:"copies,omitempty" doc:"DP-SGD: varied copies of an image whose mean gradient is clipped as one (augmentation multiplicity); 0 for 1"`
 	Optimizer          optim.Config          `yaml:"optimizer" json:"optimizer" doc:"the clients' optimiser; its state starts anew each round"`
 	Batch              int                   `yaml:"batch" json:"batch" doc:"examples in one step"`
 	Epochs             float64               `yaml:"epochs" json:"epochs" doc:"passes over a client's data in one round; may be fractional"`
@@ -68,6 +69,11 @@ func (c Config) Validate() error {
 	}
 	if len(c.Classes) > maxClasses {
 		bad("classes: got %d, want at most %d", len(c.Classes), maxClasses)
+	}
+	if c.Copies < 0 || c.Copies > max(c.Batch, 1) {
+		bad("copies: got %d, want 0 to batch (%d)", c.Copies, c.Batch)
+	} else if c.Copies > 1 && !c.Augmentation.Enabled() {
+		bad("copies: got %d of the same image: choose an augmentation, or leave them out", c.Copies)
 	}
 	if c.Batch < 1 || c.Batch > maxBatch {
 		bad("batch: got %d, want 1 to %d", c.Batch, maxBatch)

@@ -2,6 +2,7 @@ package train
 
 import (
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -23,7 +24,7 @@ func TestClippedGroups(t *testing.T) {
 	clipped := func(clip float64, groups ...[]int32) []float64 {
 		t.Helper()
 		sum := make([]float64, len(m.Params))
-		if err := trainer.ClippedGroups(t.Context(), m.Params, data, groups, clip, sum); err != nil {
+		if err := trainer.ClippedGroups(t.Context(), m.Params, data, groups, clip, nil, sum); err != nil {
 			t.Fatal(err)
 		}
 		return sum
@@ -85,8 +86,56 @@ func TestClippedGroups(t *testing.T) {
 		t.Error("no groups give something")
 	}
 	for _, g := range [][]int32{{}, {0, 1, 2, 3, 4, 5, 6, 7, 8}} {
-		if err := trainer.ClippedGroups(t.Context(), m.Params, data, [][]int32{g}, 1, sum); err == nil || !strings.Contains(err.Error(), "want 1 to 8") {
+		if err := trainer.ClippedGroups(t.Context(), m.Params, data, [][]int32{g}, 1, nil, sum); err == nil || !strings.Contains(err.Error(), "want 1 to 8") {
 			t.Errorf("a group of %d: got %v", len(g), err)
 		}
+	}
+}
+
+// The mean gradient of an image's varied copies is clipped as one: never longer than the clip, equal to the
+// mean when it is shorter, and another stream gives other copies.
+func TestCopies(t *testing.T) {
+	cfg := testConfig()
+	cfg.Augmentation.Shift, cfg.Copies = 1, 4
+	trainer, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Copies = 0
+	single, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := synthetic(t, 40, "north")
+	m, err := cfg.Architecture.Init(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := func(tr *Trainer, clip float64, stream uint64, index ...int32) []float64 {
+		t.Helper()
+		sum := make([]float64, len(m.Params))
+		if err := tr.Clipped(t.Context(), m.Params, data, index, clip, rand.New(rand.NewPCG(stream, 1)), sum); err != nil {
+			t.Fatal(err)
+		}
+		return sum
+	}
+	got, want := step(trainer, 1e6, 7, 3, 5), step(single, 1e6, 7, 3, 3, 3, 3, 5, 5, 5, 5)
+	for i := range got {
+		if math.Abs(got[i]-want[i]/4) > 1e-5 {
+			t.Fatalf("value %d is %g, want the mean %g of the copies", i, got[i], want[i]/4)
+		}
+	}
+	long := 0.0
+	for _, x := range step(trainer, 0.01, 7, 3) {
+		long += x * x
+	}
+	if n := math.Sqrt(long); n > 0.01 || n < 0.0099 {
+		t.Errorf("a clipped mean has the norm %g, want 0.01", n)
+	}
+	if slices.Equal(got, step(trainer, 1e6, 8, 3, 5)) {
+		t.Error("another stream gives the same copies")
+	}
+	if err := trainer.Clipped(t.Context(), m.Params, data, []int32{1}, 1, nil, got); err == nil {
+		t.Error("images were varied without a stream")
 	}
 }

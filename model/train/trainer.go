@@ -217,17 +217,7 @@ func (t *Trainer) epochs(ctx context.Context, data *dataset.Set, work Work, m *M
 }
 
 func (t *Trainer) step(data *dataset.Set, index []int, lr float64, vary *rand.Rand, m *Metrics) error {
-	var x []float32
-	var labels []int32
-	if t.cfg.Augmentation.Enabled() {
-		x, labels = t.raw(data, index)
-		for i := range index {
-			t.cfg.Augmentation.Apply(x[i*t.shape.Size():][:t.shape.Size()], t.scratch, t.shape, t.cfg.Normalization, vary)
-		}
-		x = t.featuresOf(x, len(index))
-	} else {
-		x, labels = t.fill(data, index)
-	}
+	x, labels := t.varied(data, index, vary)
 	loss, correct := t.net.Gradient(x, labels)
 	if !finite(loss) {
 		return fmt.Errorf("loss after %d steps: %w", m.Steps, ErrDiverged)
@@ -252,6 +242,18 @@ func (t *Trainer) raw(data *dataset.Set, index []int) ([]float32, []int32) {
 	x, labels := t.x[:len(index)*t.shape.Size()], t.labels[:len(index)]
 	data.Fill(x, labels, index, t.cfg.Normalization)
 	return x, labels
+}
+
+// varied is fill with the task's augmentation.
+func (t *Trainer) varied(data *dataset.Set, index []int, rng *rand.Rand) ([]float32, []int32) {
+	if !t.cfg.Augmentation.Enabled() {
+		return t.fill(data, index)
+	}
+	x, labels := t.raw(data, index)
+	for i := range index {
+		t.cfg.Augmentation.Apply(x[i*t.shape.Size():][:t.shape.Size()], t.scratch, t.shape, t.cfg.Normalization, rng)
+	}
+	return t.featuresOf(x, len(index)), labels
 }
 
 func (t *Trainer) permute(n int, rng *rand.Rand) {

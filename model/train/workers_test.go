@@ -43,7 +43,7 @@ func TestIndependentOfWorkers(t *testing.T) {
 	train := func() ([]float32, []float64, Metrics) {
 		delta, m := run(t, trainer, global, data, data, Work{Round: 1, Client: "north", Epochs: 1.5, LR: 1e-3})
 		sum := make([]float64, len(global))
-		if err := trainer.Clipped(context.Background(), global, data, index, 0.5, sum); err != nil {
+		if err := trainer.Clipped(context.Background(), global, data, index, 0.5, nil, sum); err != nil {
 			t.Fatal(err)
 		}
 		return delta, sum, m

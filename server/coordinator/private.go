@@ -23,6 +23,9 @@ func (c Config) validatePrivacy() error {
 	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	switch c.Privacy {
 	case "none":
+		if c.Task.Copies > 1 {
+			bad("task.copies: got %d under privacy: none: only DP-SGD averages copies of a record", c.Task.Copies)
+		}
 		if c.Contract != (privacy.Contract{}) && c.Contract != (privacy.Contract{Unit: privacy.UnitNone}) {
 			bad("contract: there is one although privacy is none: write privacy: contract, or leave the contract out")
 		}
@@ -49,6 +52,9 @@ func (c Config) validatePrivacy() error {
 	}
 	if k.Unit != privacy.UnitClient && c.Task.Batch > k.MicroBatch {
 		bad("task.batch: got %d, want at most contract.micro_batch (%d): the contract charges for float32 sums of so many gradients", c.Task.Batch, k.MicroBatch)
+	}
+	if k.Unit != privacy.UnitExample && c.Task.Copies > 1 {
+		bad("task.copies: got %d for unit %s: copies of one record are averaged under unit example", c.Task.Copies, k.Unit)
 	}
 	if c.Weights != "uniform" {
 		bad("weights: got %q, want uniform: under a contract the divisor is a public constant", c.Weights)

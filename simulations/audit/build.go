@@ -164,5 +164,5 @@ func newTraining() (*training, error) {
 }
 
 func (t *training) clipped(batch []int32, clip float64, sum []float64) error {
-	return t.trainer.Clipped(context.Background(), t.params, t.set, batch, clip, sum)
+	return t.trainer.Clipped(context.Background(), t.params, t.set, batch, clip, nil, sum)
 }

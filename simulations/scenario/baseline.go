@@ -36,6 +36,7 @@ func (s Scenario) Baseline() (Scenario, error) {
 		s.Run.Task.Optimizer, s.Run.Task.MaxSteps = Plain().Run.Task.Optimizer, 0
 	}
 	s.Run.Task.Epochs = passes / baselineRounds
+	s.Run.Task.Copies = 0
 	s.Run.Task.Batch = Plain().Run.Task.Batch
 	s.Run.Rounds.Count, s.Run.Rounds.Evaluate = baselineRounds, baselineRounds
 	s.Run.Privacy, s.Run.Contract = "none", privacy.Contract{}

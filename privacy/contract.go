@@ -1,6 +1,9 @@
 package privacy
 
-import "math/bits"
+import (
+	"math/bits"
+	"time"
+)
 
 // Units: what one guarantee is about.
 const (
@@ -75,6 +78,9 @@ type Contract struct {
 
 	MicroBatch int `yaml:"micro_batch" json:"micro_batch" doc:"most clipped gradients that are added up in float32 before float64 takes over, 1 for none; 0 for unit client"`
 
+	// UploadAfter is left out of the encoding when it is 0.
+	UploadAfter time.Duration `yaml:"upload_after" json:"upload_after,omitempty" doc:"how long after a round's order every owner uploads, however soon its work is done: longer than the work of the largest batch takes, or time tells the batch; simulations need none"`
+
 	Adaptive AdaptiveClip `yaml:"adaptive_clip" json:"adaptive_clip" doc:"follow a quantile of the clients' norms with a private bit each; unit client only"`
 }
 
@@ -90,6 +96,9 @@ func (a AdaptiveClip) Enabled() bool { return a.Quantile != 0 }
 
 // None says that the contract promises no privacy.
 func (c Contract) None() bool { return c.Unit == UnitNone }
+
+// SecretCoins says that amplification by secret coins is claimed, so that nothing else may tell them.
+func (c Contract) SecretCoins() bool { return c.dpsgd() || c.Lane == LaneB }
 
 // dpsgd says that a round is one step over Poisson batches of records.
 func (c Contract) dpsgd() bool { return c.Lane == DistributedDPSGD || c.Lane == LocalDPSGD }

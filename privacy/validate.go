@@ -7,6 +7,7 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sotto-fl/sotto/privacy/noise"
 	"github.com/sotto-fl/sotto/privacy/privatise"
@@ -28,6 +29,8 @@ const (
 	// maxMicroBatch keeps the error of float32 sums below 0.4 % of the clip norm.
 	maxMicroBatch = 128
 	maxWidth      = 30 // values travel as int32
+
+	maxUploadAfter = 24 * time.Hour
 )
 
 // Validate returns every problem, one line each, starting with the key it is about and saying what to do.
@@ -100,6 +103,9 @@ func (c Contract) checkNumbers(p *problems) {
 	p.count("records", c.Records, 0, maxRecords)
 	p.count("micro_batch", c.MicroBatch, 0, maxMicroBatch)
 	p.count("parameters", c.Parameters, 1, maxParams)
+	if c.UploadAfter < 0 || c.UploadAfter > maxUploadAfter {
+		p.add("upload_after", "got %v, want 0 to %v", c.UploadAfter, maxUploadAfter)
+	}
 	if c.Grid < 1 || c.Grid > privatise.MaxGrid || bits.OnesCount64(uint64(c.Grid)) != 1 {
 		p.add("grid", "got %d, want a power of two up to %d", c.Grid, privatise.MaxGrid)
 	}

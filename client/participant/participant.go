@@ -49,6 +49,7 @@ type Participant struct {
 	books    Books
 	private  *openedContract
 	backoff  *rand.Rand
+	pause    func(context.Context, time.Duration) error // nil where time is not real
 
 	taskHash   [32]byte
 	task       train.Config
@@ -65,6 +66,22 @@ func New(name string, server Server, data Data, trainers Trainers, sealer *Seale
 	return &Participant{
 		name: name, server: server, data: data, trainers: trainers, sealer: sealer, secrets: secrets, books: books,
 		backoff: rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		pause:   pause,
+	}
+}
+
+// Simulate says that nobody watches when this participant uploads, so that it need not
+// wait for a contract's upload time. Call it before Run; only simulations may.
+func (p *Participant) Simulate() { p.pause = nil }
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
 	}
 }
 
@@ -123,6 +140,7 @@ var errLocal = errors.New("cannot take part")
 
 // Work carries out one order.
 func (p *Participant) Work(ctx context.Context, o Order) error {
+	arrived := time.Now()
 	if err := p.prepare(o); err != nil {
 		return err
 	}
@@ -157,6 +175,11 @@ func (p *Participant) Work(ctx context.Context, o Order) error {
 	body, err := p.body(o, sealing, values)
 	if err != nil {
 		return err
+	}
+	if contract != nil {
+		if err := p.keepTime(ctx, o, contract.contract.UploadAfter-time.Since(arrived)); err != nil {
+			return err
+		}
 	}
 	if err := p.charge(ctx, o, sealing, contract, body); err != nil {
 		return err

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"time"
+
+	"github.com/rs/zerolog"
 
 	"github.com/sotto-fl/sotto/internal/statement"
 	"github.com/sotto-fl/sotto/model/dataset"
@@ -104,10 +107,27 @@ func (p *Participant) permit(o Order, c privacy.Contract) error {
 	case p.training.Len() < c.MinRecords:
 		return fmt.Errorf("%w in run %s: its privacy contract wants at least %d training records of an owner (min_records), this client has %d: add records, or stay out of this run", errLocal, o.Run, c.MinRecords, p.training.Len())
 	}
+	if c.SecretCoins() && c.UploadAfter == 0 && p.pause != nil {
+		return refuse("it lets an upload leave when a batch is done, which tells how large it is: the contract wants an upload_after longer than the work of a round")
+	}
 	if err := checkClip(c, o.Clip); err != nil {
 		return refuse("%w", err)
 	}
 	return nil
+}
+
+// keepTime waits until the round's public upload time, which is left away. An upload that comes
+// later than that may tell something of the batch; what can mend it is known to the data
+// holder alone.
+func (p *Participant) keepTime(ctx context.Context, o Order, left time.Duration) error {
+	if p.pause == nil {
+		return nil
+	}
+	if left <= 0 {
+		zerolog.Ctx(ctx).Warn().Int("round", o.Round).Dur("late", -left).Msg("the work of a round took longer than the contract's upload_after: its end may tell how much there was to do; use a faster machine, or ask for a longer time")
+		return nil
+	}
+	return p.pause(ctx, left)
 }
 
 // openedContract remembers the last contract that was opened.

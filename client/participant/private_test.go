@@ -2,10 +2,12 @@ package participant
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sotto-fl/sotto/aggregation/kahe"
 	"github.com/sotto-fl/sotto/aggregation/keyshare"
@@ -19,7 +21,7 @@ func contract() privacy.Contract {
 	return privacy.Contract{
 		Unit: privacy.UnitExample, Adjacency: privacy.ZeroOut, Clip: 1, Mechanism: privacy.DiscreteGaussian, Noise: 2, Grid: 4096, Rounding: privacy.RoundSum,
 		Lane: privacy.DistributedDPSGD, SamplingRate: 0.5, Rounds: 2, MaxParticipations: 2, Epsilon: 8, Delta: 1e-3,
-		Colluders: 1, MinCohort: 3, MaxCohort: 4, MinRecords: 4, Records: 40, Counts: privacy.CountsPublic, Parameters: 10, MicroBatch: 2,
+		Colluders: 1, MinCohort: 3, MaxCohort: 4, MinRecords: 4, Records: 40, Counts: privacy.CountsPublic, Parameters: 10, MicroBatch: 2, UploadAfter: time.Minute,
 	}
 }
 
@@ -63,6 +65,7 @@ func TestContractIsHeldAgainstTaskAndData(t *testing.T) {
 		"larger sums":          {change: func(c *privacy.Contract) { c.MicroBatch = 1 }, want: ErrRefused, text: "(batch)"},
 		"another model":        {change: func(c *privacy.Contract) { c.Parameters = 11 }, want: ErrRefused, text: "11 parameters"},
 		"larger sums, later":   {later: func(p *Participant) { p.task.Batch = 3 }, want: ErrRefused, text: "(batch)"},
+		"no upload time":       {change: func(c *privacy.Contract) { c.UploadAfter = 0 }, want: ErrRefused, text: "tells how large it is"},
 		"no groups":            {change: func(c *privacy.Contract) { c.Unit = privacy.UnitGroup }, want: errLocal, text: "images have none"},
 		"few groups":           {change: func(c *privacy.Contract) { c.Unit = privacy.UnitGroup }, later: grouped(0, 0, 1, 2), want: errLocal, text: "this client has 3"},
 		"fewer records, later": {later: func(p *Participant) { p.training = p.training.Subset([]int{0}) }, want: errLocal, text: "this client has 1"},
@@ -130,5 +133,38 @@ func TestNoiseIsBoundToRoundAndModel(t *testing.T) {
 	}
 	if bytes.Equal(p.secrets.Master[:], make([]byte, 32)) {
 		t.Error("the master secret was cleared")
+	}
+}
+
+// An upload leaves at the contract's time after the order, however early the work is done, and is not held
+// back when it is late.
+func TestUploadsAtAPublicTime(t *testing.T) {
+	p, o, s := privateOrder(t, contract())
+	task, err := p.openPrivacy(o, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var waited []time.Duration
+	p.pause = func(_ context.Context, d time.Duration) error {
+		waited = append(waited, d)
+		return nil
+	}
+	after := task.contract.UploadAfter
+	for _, worked := range []time.Duration{time.Second, 59 * time.Second, 61 * time.Second} {
+		if err := p.keepTime(t.Context(), o, after-worked); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(waited, []time.Duration{59 * time.Second, time.Second}) {
+		t.Errorf("waited %v after 1, 59 and 61 s of work, want a minute in all and then no more", waited)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := pause(ctx, time.Hour); !errors.Is(err, context.Canceled) {
+		t.Errorf("a participant that is stopped while it waits: got %v", err)
+	}
+	p.Simulate()
+	if err := p.keepTime(ctx, o, time.Hour); err != nil {
+		t.Error(err)
 	}
 }

@@ -59,6 +59,9 @@ func (c Config) validatePrivacy() error {
 	if c.Weights != "uniform" {
 		bad("weights: got %q, want uniform: under a contract the divisor is a public constant", c.Weights)
 	}
+	if k.UploadAfter >= c.Rounds.Deadline {
+		bad("contract.upload_after: got %v, want less than rounds.deadline (%v): every upload would come too late", k.UploadAfter, c.Rounds.Deadline)
+	}
 	if c.Rounds.Count > k.Rounds {
 		bad("rounds.count: got %d, the contract covers %d rounds", c.Rounds.Count, k.Rounds)
 	}

@@ -68,9 +68,10 @@ func Default() Scenario {
 		MinRecords: 100, Records: 60000, Counts: privacy.CountsPublic, Parameters: 26010, MicroBatch: 64,
 	}
 	r.Weights = "uniform"
-	r.Server = serveropt.Config{Name: serveropt.FedAvgM, LR: 4, Momentum: 0.9}
+	r.Server = serveropt.Config{Name: serveropt.FedAvgM, LR: 7, Momentum: 0.9, Average: 0.95}
 	r.Schedule = optim.Schedule{Kind: optim.Constant}
 	r.Task.Architecture, r.Task.Batch, r.Task.Epochs = nn.Architecture{Name: "dp-cnn"}, 64, 1
+	r.Task.Augmentation.Shift, r.Task.Copies = 1, 2
 	return s
 }
 

@@ -157,6 +157,7 @@ func Run(ctx context.Context, s Scenario, o Options) (*Result, error) {
 				return err
 			}
 			p := participant.New(name, server, owner, pool, sealer, secrets(s.Run.Seed, name), own)
+			p.Simulate()
 			if err := p.Run(ctx, participant.Info{Examples: owner.training.Len(), Offer: offers[i]}); err != nil {
 				return fmt.Errorf("client %s: %w", name, err)
 			}

@@ -91,8 +91,8 @@ func (c *Coordinator) eligible(ready []Info) ([]Info, error) {
 		}
 	}
 	if len(left) < c.cfg.Rounds.MinReports {
-		return nil, fmt.Errorf("%w: %d of the %d clients that are ready have taken part in %d rounds, all that the contract allows one of them (max_participations); the %d others are too few for a round of at least %d: let more clients join, or end the run here",
-			ErrHalted, len(ready)-len(left), len(ready), filter.Limit, len(left), c.cfg.Rounds.MinReports)
+		return nil, fmt.Errorf("%w: of the %d clients that are ready, %d have taken part in %d rounds, all that the contract allows one of them (max_participations); %d left, too few for a round of at least %d: let more clients join, or end the run here",
+			ErrHalted, len(ready), len(ready)-len(left), filter.Limit, len(left), c.cfg.Rounds.MinReports)
 	}
 	return left, nil
 }

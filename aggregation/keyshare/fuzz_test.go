@@ -69,6 +69,12 @@ func FuzzParseSetSignature(f *testing.F) {
 	roundTrip(f, s.Bytes(), ParseSetSignature, (*SetSignature).Bytes)
 }
 
+func FuzzParseClosure(f *testing.F) {
+	w := newWorld(f, testInsecureRing, 2, 2, 1, 1)
+	c := SignClosure(w.record.Hash(), "run-1", 1, 2, w.signing[1])
+	roundTrip(f, c.Bytes(), ParseClosure, (*Closure).Bytes)
+}
+
 func FuzzParseVerdict(f *testing.F) {
 	v := Verdict{Set: statement.Digest{1}, Point: 3, Objections: []Objection{{"client-1", ReasonShare}, {"client-2", ReasonMissing}}}
 	f.Add((&Verdict{Refusal: "no"}).Bytes())

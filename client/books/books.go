@@ -124,6 +124,9 @@ func (b *Books) permit(d *ledger.Data, r participant.Release, key string, shown 
 			return err
 		}
 	}
+	if err := b.settle(d, r.Run, shown); err != nil {
+		return err
+	}
 	if err := d.Pin(b.now(), shown.Key, []byte(shown.Checkpoint), shown.Consistency); err != nil {
 		return fmt.Errorf("%w; both signed checkpoints are kept as evidence: compare them with other clients' and with an auditor's", err)
 	}
@@ -143,6 +146,26 @@ func (b *Books) permit(d *ledger.Data, r participant.Release, key string, shown 
 		return fmt.Errorf("the round is not set aside in the server's ledger: %w", err)
 	}
 	return d.Bears(run.Hash, int(r.Round))
+}
+
+// settle takes back the charges of rounds that the key holders have closed for ever. Their signatures are all that counts;
+// what does not hold, or is about rounds that this client has no charge in, changes nothing.
+func (b *Books) settle(d *ledger.Data, run string, shown ledger.Shown) error {
+	joined := find(d, shown.Key, run)
+	if joined == nil {
+		return nil
+	}
+	for _, text := range shown.Closed {
+		c, err := ledger.ParseClosed(text)
+		if err != nil {
+			return err
+		}
+		err = d.Closed(b.now(), joined.Hash, c.Round, c.Closures)
+		if err != nil && !errors.Is(err, ledger.ErrOrder) && !errors.Is(err, ledger.ErrInvalid) {
+			return err
+		}
+	}
+	return nil
 }
 
 // find returns the newest run of that name under that server that this client has joined and not left.

@@ -20,7 +20,8 @@ const (
 	kindPublished                 // keys were made for Count rounds from Round on
 	kindSigned                    // the set signed in a round, and its answer's hash
 	kindClosed                    // every round up to Round is closed
-	lastKind      = kindClosed
+	kindForsworn                  // the round is closed by the holder's own word, and those before it
+	lastKind      = kindForsworn
 )
 
 // entry is one line of the journal. Fields that a kind does not use are zero.
@@ -58,6 +59,13 @@ type memory struct {
 	vows      keyshare.Vows
 	published map[string]uint64 // newest round with a key made
 	signed    map[Head]entry
+	forsworn  map[Head]bool
+	unsure    map[string]uint64 // newest round that was closed because the journal may be an old copy
+}
+
+func (m *memory) signedIn(h Head) bool {
+	_, ok := m.signed[h]
+	return ok
 }
 
 func (m *memory) apply(e entry) error {
@@ -68,6 +76,7 @@ func (m *memory) apply(e entry) error {
 	case kindOwner:
 		m.owner, m.started = e.key, true
 		m.published, m.signed = map[string]uint64{}, map[Head]entry{}
+		m.forsworn, m.unsure = map[Head]bool{}, map[string]uint64{}
 	case kindPublished:
 		if e.count < 1 {
 			return fmt.Errorf("%w: keys of %d rounds", ErrJournal, e.count)
@@ -80,6 +89,13 @@ func (m *memory) apply(e entry) error {
 		m.signed[Head{e.run, e.round}] = e
 	case kindClosed:
 		m.vows.Raise(e.run, e.round)
+		m.unsure[e.run] = max(m.unsure[e.run], e.round)
+	case kindForsworn:
+		if m.signedIn(Head{e.run, e.round}) {
+			return fmt.Errorf("%w: round %d of run %q is signed and closed", ErrJournal, e.round, e.run)
+		}
+		m.vows.Raise(e.run, e.round)
+		m.forsworn[Head{e.run, e.round}] = true
 	}
 	return nil
 }

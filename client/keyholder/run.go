@@ -121,6 +121,13 @@ func (h *Holder) serve(ctx context.Context, s Server) error {
 			return declined("answer", err)
 		}
 		return s.Answer(ctx, answer)
+	case ClosureWanted:
+		closure, err := h.Forswear(t)
+		if err != nil {
+			return declined("closure", err)
+		}
+		log.Info().Str("run", t.Run).Uint64("round", t.Round).Msg("round closed for ever")
+		return s.Closure(ctx, closure)
 	}
 	return declined("unknown", fmt.Errorf("%w: task of type %T", keyshare.ErrSet, task))
 }

@@ -10,8 +10,9 @@ import (
 
 // script is a server that hands out tasks in order and notes what comes back.
 type script struct {
-	heads []Head
-	tasks []any // Task, or an error to return instead
+	closures []keyshare.Closure
+	heads    []Head
+	tasks    []any // Task, or an error to return instead
 
 	keys       []keyshare.RoundKey
 	verdicts   []keyshare.Verdict
@@ -46,6 +47,11 @@ func (s *script) Verdict(_ context.Context, v keyshare.Verdict) error {
 
 func (s *script) Signature(_ context.Context, x keyshare.SetSignature) error {
 	s.signatures = append(s.signatures, x)
+	return nil
+}
+
+func (s *script) Closure(_ context.Context, c keyshare.Closure) error {
+	s.closures = append(s.closures, c)
 	return nil
 }
 

@@ -37,6 +37,8 @@ type Server interface {
 	Signature(ctx context.Context, s keyshare.SetSignature) error
 	// Answer answers Certificate.
 	Answer(ctx context.Context, a *keyshare.Answer) error
+	// Closure answers ClosureWanted.
+	Closure(ctx context.Context, c keyshare.Closure) error
 	// Decline says why a task other than Proposal is not done. It ends the task.
 	Decline(ctx context.Context, reason error) error
 }
@@ -47,8 +49,8 @@ type Head struct {
 	Round uint64
 }
 
-// Task is what the server wants: KeysWanted, Proposal, SignatureWanted or
-// Certificate.
+// Task is what the server wants: KeysWanted, Proposal, SignatureWanted, Certificate or
+// ClosureWanted.
 type Task interface{ task() }
 
 // KeysWanted asks for keys of Count rounds of a run, from First on.

@@ -221,6 +221,8 @@ func (h *Holder) NextTask(ctx context.Context) (keyholder.Task, error) {
 			c.Signatures = append(c.Signatures, *s)
 		}
 		return c, nil
+	case *pb.HolderTask_Closure:
+		return keyholder.ClosureWanted{Run: x.Closure.GetRun(), Round: x.Closure.GetRound()}, nil
 	}
 	return nil, h.fail(errors.New("the server sent no task that this client knows"))
 }
@@ -315,6 +317,11 @@ func (h *Holder) Signature(_ context.Context, s keyshare.SetSignature) error {
 // Answer implements keyholder.Server.
 func (h *Holder) Answer(_ context.Context, a *keyshare.Answer) error {
 	return h.answer(&pb.HolderMessage{Message: &pb.HolderMessage_Answer{Answer: a.Bytes(h.ring)}})
+}
+
+// Closure implements keyholder.Server.
+func (h *Holder) Closure(_ context.Context, c keyshare.Closure) error {
+	return h.answer(&pb.HolderMessage{Message: &pb.HolderMessage_Closure{Closure: c.Bytes()}})
 }
 
 // Decline implements keyholder.Server.

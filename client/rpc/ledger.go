@@ -21,6 +21,9 @@ func (c *Client) Ledger(ctx context.Context, seen int64, plan bool) (ledger.Show
 		return ledger.Shown{}, c.conn.outcome(err)
 	}
 	out := ledger.Shown{Key: m.GetKey(), Checkpoint: string(m.GetCheckpoint())}
+	for _, b := range m.GetClosed() {
+		out.Closed = append(out.Closed, string(b))
+	}
 	if out.Consistency, err = proofFrom(m.GetConsistency()); err != nil {
 		return ledger.Shown{}, err
 	}

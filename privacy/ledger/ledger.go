@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -9,8 +10,9 @@ import (
 
 // Ledger appends to a run's ledger. It is safe for concurrent use.
 type Ledger struct {
-	w     writer
-	state *State
+	w      writer
+	state  *State
+	closed []closedAt
 }
 
 // Create starts a ledger in empty storage with its plan, which must be complete. private is the signing key.
@@ -58,6 +60,11 @@ func Open(storage Storage, private, public string) (*Ledger, error) {
 		return nil, fmt.Errorf("open ledger: %w", d)
 	}
 	l.w = c.writer(storage, s)
+	for _, r := range c.read {
+		if k, ok := r.Record.(*Closed); ok {
+			l.closed = append(l.closed, closedAt{k.Round, r.Index})
+		}
+	}
 	return l, nil
 }
 
@@ -75,8 +82,32 @@ func (l *Ledger) Commit(now time.Time, r Commit) (Head, error) { return l.add(no
 // Void ends a round without a release, and charges it if it was certified.
 func (l *Ledger) Void(now time.Time, r Void) (Head, error) { return l.add(now, &r) }
 
-// Close returns the reservation of a void round that was not certified.
-func (l *Ledger) Close(now time.Time, r Closed) (Head, error) { return l.add(now, &r) }
+// Close enters the closures of a void round. They give back a reservation; a round that was certified stays charged
+// here, and its participants take their own charges back with them.
+func (l *Ledger) Close(now time.Time, r Closed) (Head, error) {
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	h, err := l.w.append(now, &r)
+	if err == nil {
+		l.closed = append(l.closed, closedAt{r.Round, h.Size - 1})
+	}
+	return h, err
+}
+
+// Closable returns the void rounds before a number that key holders may still close for ever, oldest first: at most most
+// of the newest.
+func (l *Ledger) Closable(before, most int) []int {
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	var out []int
+	for i := len(l.state.Rounds) - 1; i >= 0 && len(out) < most; i-- {
+		if o := l.state.Rounds[i]; o.Number < before && o.Phase == Voided && o.Closed == nil {
+			out = append(out, o.Number)
+		}
+	}
+	slices.Reverse(out)
+	return out
+}
 
 // Add appends a record of any other kind: Metric, before its values are shown; Release; Exclusion; Spread; Note.
 func (l *Ledger) Add(now time.Time, r Record) (Head, error) { return l.add(now, r) }

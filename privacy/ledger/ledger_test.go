@@ -184,13 +184,6 @@ func TestOrderIsKept(t *testing.T) {
 			w.must(Head{}, w.certify(1, 1, 8))
 			return w.commit(1, 1, 8)
 		}, ErrInvalid},
-		"refund after certification": {encrypted, func(w *world) error {
-			w.must(Head{}, w.reserve(1, 1))
-			w.must(Head{}, w.certify(1, 1, 8))
-			w.must(Head{}, w.void(1, 1))
-			_, err := w.ledger.Close(w.tick(), Closed{Round: 1, Closures: w.sign(ClosureStatement(w.ledger.state.Plan.Committee.Record, "digits", 1), 4)})
-			return err
-		}, ErrOrder},
 		"refund with too few closures": {encrypted, func(w *world) error {
 			w.must(Head{}, w.reserve(1, 1))
 			w.must(Head{}, w.void(1, 1))
@@ -291,4 +284,51 @@ func TestFailedWrite(t *testing.T) {
 	w.reopen()
 	w.round(2, 400)
 	w.verify()
+}
+
+// Closures of a certified round are kept, for its participants; on the server it stays charged.
+func TestClosuresRefundNothingThatWasCertified(t *testing.T) {
+	w := newWorld(t, contract(24), true)
+	w.must(Head{}, w.reserve(1, 1))
+	w.must(Head{}, w.certify(1, 1, 8))
+	w.must(Head{}, w.void(1, 1))
+	before := w.ledger.Balance()
+	if got := w.ledger.Closable(2, 4); len(got) != 1 || got[0] != 1 {
+		t.Errorf("closable: %v, want round 1", got)
+	}
+	closed := Closed{Round: 1, Closures: w.sign(ClosureStatement(w.ledger.state.Plan.Committee.Record, "digits", 1), 3)}
+	w.must(w.ledger.Close(w.tick(), closed))
+	if got := w.ledger.Balance(); got != before || got.Rounds != 1 {
+		t.Errorf("balance %+v, want %+v", got, before)
+	}
+	if _, err := w.ledger.Close(w.tick(), closed); !errors.Is(err, ErrOrder) {
+		t.Errorf("closed twice: %v", err)
+	}
+	w.verify()
+	w.reopen()
+	w.must(Head{}, w.reserve(2, 1))
+	shown, err := w.ledger.Show(w.public, 2, 5, false)
+	if err != nil || len(shown.Closed) != 1 {
+		t.Fatalf("%d closures are shown after a restart, %v", len(shown.Closed), err)
+	}
+	h := newHolder(t, w, 4, 1e-5)
+	if _, err := h.accept(w); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.charge(w, 1, 1); err != nil {
+		t.Fatal(err)
+	}
+	k, err := ParseClosed(shown.Closed[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.data.Closed(at(3), w.ledger.PlanHash(), k.Round, k.Closures); err != nil {
+		t.Fatal(err)
+	}
+	if b := h.data.Balance(); b.Rounds != 0 {
+		t.Errorf("the participant's charge: %+v", b)
+	}
+	if _, err := ParseClosed(shown.Reservation.Record); !errors.Is(err, ErrProof) {
+		t.Errorf("a reservation as closures: %v", err)
+	}
 }

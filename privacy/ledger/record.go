@@ -100,8 +100,9 @@ type Void struct {
 	Balance Balance `json:"balance"`
 }
 
-// Closed gives the reservation of an uncharged round back: so many key holders have signed that they will never certify
-// or open it that those who remain are too few.
+// Closed says that a void round can never be opened: so many key holders have signed that they will never certify or open
+// it that those who remain are too few. It gives the reservation of an uncharged round back; participants take back their
+// own charges with it, also where the round was certified.
 type Closed struct {
 	Round    int      `json:"round"`
 	Closures []Signed `json:"closures"`

@@ -11,9 +11,10 @@ import (
 type Shown struct {
 	Key         string // the ledger's public key
 	Checkpoint  string
-	Consistency []Hash // from the size that was seen; empty the first time
-	Reservation Leaf   // the newest record that sets a round aside
-	Plan        Leaf   // the first record; empty if it was not asked for
+	Consistency []Hash   // from the size that was seen; empty the first time
+	Reservation Leaf     // the newest record that sets a round aside
+	Plan        Leaf     // the first record; empty if it was not asked for
+	Closed      []string // records that closed rounds since what was seen; their signatures are the key holders'
 }
 
 // Leaf is a record with the proof that it is in the ledger under Shown.Checkpoint.
@@ -42,12 +43,31 @@ func (l *Ledger) Show(key string, seen, record int64, plan bool) (Shown, error) 
 	if out.Reservation, err = l.w.leaf(record); err != nil {
 		return Shown{}, err
 	}
+	for _, c := range l.closed {
+		if c.index >= seen && len(out.Closed) < maxClosed {
+			b, err := l.w.body(c.index)
+			if err != nil {
+				return Shown{}, err
+			}
+			out.Closed = append(out.Closed, string(b))
+		}
+	}
 	if plan {
 		if out.Plan, err = l.w.leaf(0); err != nil {
 			return Shown{}, err
 		}
 	}
 	return out, nil
+}
+
+// maxClosed is how many closures a client is shown at once. It misses others only if it was away that long, and then
+// keeps its charge.
+const maxClosed = 16
+
+// closedAt is where a round was closed.
+type closedAt struct {
+	round int
+	index int64
 }
 
 func (w *writer) leaf(index int64) (Leaf, error) {
@@ -63,4 +83,17 @@ func (w *writer) leaf(index int64) (Leaf, error) {
 		return Leaf{}, fmt.Errorf("prove record %d: %w", index, err)
 	}
 	return Leaf{string(b), hashes(p)}, nil
+}
+
+// ParseClosed reads the bytes of a record that closes a round. Its signatures are for Data.Closed to check.
+func ParseClosed(record string) (*Closed, error) {
+	s, err := decode([]byte(record))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrProof, err)
+	}
+	c, ok := s.Record.(*Closed)
+	if !ok {
+		return nil, fmt.Errorf("%w: a %s record, want one that closes a round", ErrProof, s.Record.Kind())
+	}
+	return c, nil
 }

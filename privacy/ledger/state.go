@@ -302,8 +302,8 @@ func (s *State) checkClosed(r *Closed) (Balance, error) {
 		return s.Balance, order("closures without a committee")
 	}
 	o := s.byRound[r.Round]
-	if o == nil || o.Phase != Voided || !o.Held {
-		return s.Balance, order("closures for round %d, which has no reservation to return: void it first, and only before it is certified", r.Round)
+	if o == nil || o.Phase != Voided || o.Closed != nil {
+		return s.Balance, order("closures for round %d, which is not void, or closed already", r.Round)
 	}
 	if len(r.Closures) < k.Closures() {
 		return s.Balance, invalid("%d closures for round %d, want %d: m-t+1+c", len(r.Closures), r.Round, k.Closures())
@@ -311,7 +311,12 @@ func (s *State) checkClosed(r *Closed) (Balance, error) {
 	if p := r.Closures[len(r.Closures)-1].Point; p > len(k.Members) {
 		return s.Balance, invalid("closure of point %d of %d", p, len(k.Members))
 	}
-	return s.balance(s.Balance.Rounds, s.Balance.Reserved-1), nil
+	// What was certified stays charged, whatever comes of it: here epsilon spent never goes down.
+	reserved := s.Balance.Reserved
+	if o.Held {
+		reserved--
+	}
+	return s.balance(s.Balance.Rounds, reserved), nil
 }
 
 func (s *State) checkMetric(r *Metric) (Balance, error) {

@@ -25,6 +25,7 @@ type HolderTask struct {
 	Propose *ProposeTask
 	Sign    *SignTask
 	Open    *OpenTask
+	Close   *CloseTask
 }
 
 // PublishTask asks for the one-round keys of Count rounds from First on.
@@ -74,6 +75,7 @@ type committee struct {
 	holders  map[int]*HolderSession
 	from     map[int]uint64 // by point: the first ticket that the member may have a key for
 	ceremony *ceremony      // while a set is being opened
+	closures closures       // of void rounds, under a privacy contract
 }
 
 func newCommittee(c *Committee) *committee {
@@ -138,6 +140,7 @@ type HolderSession struct {
 	closed bool
 	asked  map[string]bool // tasks that this session was given
 	wanted *PublishTask    // the newest task, if it asks for keys
+	closes bool            // the newest task asks to close a round
 }
 
 // ErrNoCommittee says that the run is not encrypted to key holders.
@@ -198,7 +201,7 @@ func (s *HolderSession) Next(ctx context.Context) (HolderTask, error) {
 			return HolderTask{}, c.over
 		}
 		if t, name, ok := s.pending(); ok && !s.asked[name] {
-			s.asked[name], s.wanted = true, t.Publish
+			s.asked[name], s.wanted, s.closes = true, t.Publish, t.Close != nil
 			return t, nil
 		}
 		changed := c.changed
@@ -233,7 +236,7 @@ func (s *HolderSession) pending() (HolderTask, string, bool) {
 			return HolderTask{Publish: &PublishTask{Run: c.cfg.Name, Record: k.hash, First: t, Count: keysAhead}}, fmt.Sprint("keys ", t), true
 		}
 	}
-	return HolderTask{}, "", false
+	return s.closing()
 }
 
 // Publish takes signed one-round keys of this holder.
@@ -333,6 +336,11 @@ func (s *HolderSession) Answer(a *keyshare.Answer) error {
 // One that has none of the keys wanted is asked for later ones.
 func (s *HolderSession) Decline(reason string) error {
 	s.c.mu.Lock()
+	if s.closes { // it signed in that round, or does not know
+		s.closes = false
+		s.c.mu.Unlock()
+		return nil
+	}
 	if w := s.wanted; w != nil && !s.closed {
 		s.wanted = nil
 		s.c.committee.from[s.point] = w.First + uint64(w.Count)

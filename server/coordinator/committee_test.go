@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -284,6 +285,12 @@ func (m *member) do(s *HolderSession, t HolderTask) error {
 			keys = append(keys, keyshare.PublishRoundKey(m.private[round], t.Publish.Run, round, t.Publish.Record, m.point, m.key))
 		}
 		return s.Publish(keys)
+	case t.Close != nil:
+		if slices.Contains(m.signed, t.Close.Round) {
+			return s.Decline("signed")
+		}
+		k := keyshare.SignClosure(m.w.record.Record.Hash(), t.Close.Run, t.Close.Round, m.point, m.key)
+		return s.Closure(&k)
 	case t.Propose != nil:
 		limits, err := terms.Limits(t.Propose.Terms)
 		if err != nil {

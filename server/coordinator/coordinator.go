@@ -235,7 +235,14 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	for {
 		c.mu.Lock()
 		done := c.state.Round >= c.cfg.Rounds.Count || c.cfg.EarlyStop.Stop(c.validationLosses())
+		var err error
+		if done {
+			err = c.settle()
+		}
 		c.mu.Unlock()
+		if err != nil {
+			return c.end(nil, err)
+		}
 		if done {
 			if c.planned {
 				c.spread(log)

@@ -67,13 +67,13 @@ func newPrivateWorldOf(t *testing.T, change func(*Config)) (w *world, p *pages, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.books = &Books{Ledger: l, Secret: make([]byte, 32)}
+	w.books = &Books{Ledger: l, Key: public, Secret: make([]byte, 32)}
 	return w, p, func() {
 		t.Helper()
 		if l, err = ledger.Open(p, private, public); err != nil {
 			t.Fatal(err)
 		}
-		w.books = &Books{Ledger: l, Secret: make([]byte, 32)}
+		w.books = &Books{Ledger: l, Key: public, Secret: make([]byte, 32)}
 	}
 }
 

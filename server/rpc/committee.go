@@ -155,6 +155,8 @@ func send(stream grpc.BidiStreamingServer[pb.HolderMessage, pb.HolderTask], t co
 		return stream.Send(&pb.HolderTask{Message: &pb.HolderTask_Keys{Keys: &pb.KeysWanted{Run: t.Publish.Run, First: t.Publish.First, Count: uint32(t.Publish.Count)}}})
 	case t.Sign != nil:
 		return stream.Send(&pb.HolderTask{Message: &pb.HolderTask_Signature{Signature: &pb.SignatureWanted{Run: t.Sign.Run, Round: t.Sign.Round, SetSha256: t.Sign.Set[:]}}})
+	case t.Close != nil:
+		return stream.Send(&pb.HolderTask{Message: &pb.HolderTask_Closure{Closure: &pb.ClosureWanted{Run: t.Close.Run, Round: t.Close.Round}}})
 	case t.Open != nil:
 		c := &pb.Certificate{Run: t.Open.Run, Round: t.Open.Round, SetSha256: t.Open.Set[:]}
 		for i := range t.Open.Signatures {
@@ -219,6 +221,12 @@ func take(s *coordinator.HolderSession, m *pb.HolderMessage) error {
 			return bad(err)
 		}
 		return s.Answer(a)
+	case *pb.HolderMessage_Closure:
+		c, err := keyshare.ParseClosure(x.Closure)
+		if err != nil {
+			return bad(err)
+		}
+		return s.Closure(c)
 	case *pb.HolderMessage_Declined:
 		return s.Decline(x.Declined[:min(len(x.Declined), 512)])
 	}

@@ -126,6 +126,9 @@ func (f *federation) Ledger(_ context.Context, r *pb.LedgerRequest) (*pb.LedgerR
 		return nil, err
 	}
 	m := &pb.LedgerResponse{Key: s.Key, Checkpoint: []byte(s.Checkpoint), Consistency: proofMessage(s.Consistency), Reservation: leafMessage(s.Reservation)}
+	for _, c := range s.Closed {
+		m.Closed = append(m.Closed, []byte(c))
+	}
 	if r.GetPlan() {
 		m.Plan = leafMessage(s.Plan)
 	}

@@ -191,6 +191,8 @@ func (l *holderLink) NextTask(ctx context.Context) (keyholder.Task, error) {
 			if err := l.session.Decline("silent by the scenario"); err != nil {
 				return nil, err
 			}
+		case t.Close != nil:
+			return keyholder.ClosureWanted{Run: t.Close.Run, Round: t.Close.Round}, nil
 		case t.Propose != nil:
 			return keyholder.Proposal{Set: t.Propose.Set, Contract: t.Propose.Terms, Boxes: t.Propose.Boxes}, nil
 		case t.Sign != nil:
@@ -211,6 +213,10 @@ func (l *holderLink) Verdict(_ context.Context, v keyshare.Verdict) error {
 
 func (l *holderLink) Signature(_ context.Context, s keyshare.SetSignature) error {
 	return l.session.Signature(&s)
+}
+
+func (l *holderLink) Closure(_ context.Context, c keyshare.Closure) error {
+	return l.session.Closure(&c)
 }
 
 func (l *holderLink) Answer(_ context.Context, a *keyshare.Answer) error { return l.session.Answer(a) }

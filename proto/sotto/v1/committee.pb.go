@@ -318,6 +318,7 @@ type HolderMessage struct {
 	//	*HolderMessage_Signature
 	//	*HolderMessage_Answer
 	//	*HolderMessage_Declined
+	//	*HolderMessage_Closure
 	Message       isHolderMessage_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -423,6 +424,15 @@ func (x *HolderMessage) GetDeclined() string {
 	return ""
 }
 
+func (x *HolderMessage) GetClosure() []byte {
+	if x != nil {
+		if x, ok := x.Message.(*HolderMessage_Closure); ok {
+			return x.Closure
+		}
+	}
+	return nil
+}
+
 type isHolderMessage_Message interface {
 	isHolderMessage_Message()
 }
@@ -458,6 +468,11 @@ type HolderMessage_Declined struct {
 	Declined string `protobuf:"bytes,7,opt,name=declined,proto3,oneof"`
 }
 
+type HolderMessage_Closure struct {
+	// Canonical bytes of the closure of a round.
+	Closure []byte `protobuf:"bytes,8,opt,name=closure,proto3,oneof"`
+}
+
 func (*HolderMessage_Hello) isHolderMessage_Message() {}
 
 func (*HolderMessage_Ready) isHolderMessage_Message() {}
@@ -471,6 +486,8 @@ func (*HolderMessage_Signature) isHolderMessage_Message() {}
 func (*HolderMessage_Answer) isHolderMessage_Message() {}
 
 func (*HolderMessage_Declined) isHolderMessage_Message() {}
+
+func (*HolderMessage_Closure) isHolderMessage_Message() {}
 
 type HolderHello struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
@@ -579,6 +596,7 @@ type HolderTask struct {
 	//	*HolderTask_Upload
 	//	*HolderTask_Signature
 	//	*HolderTask_Certificate
+	//	*HolderTask_Closure
 	Message       isHolderTask_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -675,6 +693,15 @@ func (x *HolderTask) GetCertificate() *Certificate {
 	return nil
 }
 
+func (x *HolderTask) GetClosure() *ClosureWanted {
+	if x != nil {
+		if x, ok := x.Message.(*HolderTask_Closure); ok {
+			return x.Closure
+		}
+	}
+	return nil
+}
+
 type isHolderTask_Message interface {
 	isHolderTask_Message()
 }
@@ -705,6 +732,10 @@ type HolderTask_Certificate struct {
 	Certificate *Certificate `protobuf:"bytes,6,opt,name=certificate,proto3,oneof"`
 }
 
+type HolderTask_Closure struct {
+	Closure *ClosureWanted `protobuf:"bytes,7,opt,name=closure,proto3,oneof"`
+}
+
 func (*HolderTask_Welcome) isHolderTask_Message() {}
 
 func (*HolderTask_Keys) isHolderTask_Message() {}
@@ -716,6 +747,8 @@ func (*HolderTask_Upload) isHolderTask_Message() {}
 func (*HolderTask_Signature) isHolderTask_Message() {}
 
 func (*HolderTask_Certificate) isHolderTask_Message() {}
+
+func (*HolderTask_Closure) isHolderTask_Message() {}
 
 type HolderWelcome struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1114,6 +1147,60 @@ func (*HolderReady) Descriptor() ([]byte, []int) {
 	return file_sotto_v1_committee_proto_rawDescGZIP(), []int{16}
 }
 
+// ClosureWanted asks for a member's word that it signed no set in a round and never
+// will.
+type ClosureWanted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Run           string                 `protobuf:"bytes,1,opt,name=run,proto3" json:"run,omitempty"`
+	Round         uint64                 `protobuf:"varint,2,opt,name=round,proto3" json:"round,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClosureWanted) Reset() {
+	*x = ClosureWanted{}
+	mi := &file_sotto_v1_committee_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClosureWanted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClosureWanted) ProtoMessage() {}
+
+func (x *ClosureWanted) ProtoReflect() protoreflect.Message {
+	mi := &file_sotto_v1_committee_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClosureWanted.ProtoReflect.Descriptor instead.
+func (*ClosureWanted) Descriptor() ([]byte, []int) {
+	return file_sotto_v1_committee_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ClosureWanted) GetRun() string {
+	if x != nil {
+		return x.Run
+	}
+	return ""
+}
+
+func (x *ClosureWanted) GetRound() uint64 {
+	if x != nil {
+		return x.Round
+	}
+	return 0
+}
+
 var File_sotto_v1_committee_proto protoreflect.FileDescriptor
 
 const file_sotto_v1_committee_proto_rawDesc = "" +
@@ -1135,7 +1222,7 @@ const file_sotto_v1_committee_proto_rawDesc = "" +
 	"\x10protocol_version\x18\x01 \x01(\rR\x0fprotocolVersion\x12#\n" +
 	"\rrecord_sha256\x18\x02 \x01(\fR\frecordSha256\x12\x1c\n" +
 	"\tsignature\x18\x03 \x01(\fR\tsignature\"\x11\n" +
-	"\x0fApproveResponse\"\x97\x02\n" +
+	"\x0fApproveResponse\"\xb3\x02\n" +
 	"\rHolderMessage\x12-\n" +
 	"\x05hello\x18\x01 \x01(\v2\x15.sotto.v1.HolderHelloH\x00R\x05hello\x12-\n" +
 	"\x05ready\x18\x02 \x01(\v2\x15.sotto.v1.HolderReadyH\x00R\x05ready\x12)\n" +
@@ -1143,14 +1230,15 @@ const file_sotto_v1_committee_proto_rawDesc = "" +
 	"\averdict\x18\x04 \x01(\fH\x00R\averdict\x12\x1e\n" +
 	"\tsignature\x18\x05 \x01(\fH\x00R\tsignature\x12\x18\n" +
 	"\x06answer\x18\x06 \x01(\fH\x00R\x06answer\x12\x1c\n" +
-	"\bdeclined\x18\a \x01(\tH\x00R\bdeclinedB\t\n" +
+	"\bdeclined\x18\a \x01(\tH\x00R\bdeclined\x12\x1a\n" +
+	"\aclosure\x18\b \x01(\fH\x00R\aclosureB\t\n" +
 	"\amessage\"Y\n" +
 	"\vHolderHello\x12)\n" +
 	"\x10protocol_version\x18\x01 \x01(\rR\x0fprotocolVersion\x12\x1f\n" +
 	"\vsigning_key\x18\x02 \x01(\fR\n" +
 	"signingKey\"\x1d\n" +
 	"\tRoundKeys\x12\x10\n" +
-	"\x03key\x18\x01 \x03(\fR\x03key\"\xd4\x02\n" +
+	"\x03key\x18\x01 \x03(\fR\x03key\"\x89\x03\n" +
 	"\n" +
 	"HolderTask\x123\n" +
 	"\awelcome\x18\x01 \x01(\v2\x17.sotto.v1.HolderWelcomeH\x00R\awelcome\x12*\n" +
@@ -1158,7 +1246,8 @@ const file_sotto_v1_committee_proto_rawDesc = "" +
 	"\bproposal\x18\x03 \x01(\v2\x12.sotto.v1.ProposalH\x00R\bproposal\x122\n" +
 	"\x06upload\x18\x04 \x01(\v2\x18.sotto.v1.ProposedUploadH\x00R\x06upload\x129\n" +
 	"\tsignature\x18\x05 \x01(\v2\x19.sotto.v1.SignatureWantedH\x00R\tsignature\x129\n" +
-	"\vcertificate\x18\x06 \x01(\v2\x15.sotto.v1.CertificateH\x00R\vcertificateB\t\n" +
+	"\vcertificate\x18\x06 \x01(\v2\x15.sotto.v1.CertificateH\x00R\vcertificate\x123\n" +
+	"\aclosure\x18\a \x01(\v2\x17.sotto.v1.ClosureWantedH\x00R\aclosureB\t\n" +
 	"\amessage\"5\n" +
 	"\rHolderWelcome\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x12\n" +
@@ -1188,7 +1277,10 @@ const file_sotto_v1_committee_proto_rawDesc = "" +
 	"\n" +
 	"signatures\x18\x04 \x03(\fR\n" +
 	"signatures\"\r\n" +
-	"\vHolderReady2\x86\x02\n" +
+	"\vHolderReady\"7\n" +
+	"\rClosureWanted\x12\x10\n" +
+	"\x03run\x18\x01 \x01(\tR\x03run\x12\x14\n" +
+	"\x05round\x18\x02 \x01(\x04R\x05round2\x86\x02\n" +
 	"\tCommittee\x12A\n" +
 	"\bRegister\x12\x19.sotto.v1.RegisterRequest\x1a\x1a.sotto.v1.RegisterResponse\x12;\n" +
 	"\x06Record\x12\x17.sotto.v1.RecordRequest\x1a\x18.sotto.v1.RecordResponse\x12>\n" +
@@ -1207,7 +1299,7 @@ func file_sotto_v1_committee_proto_rawDescGZIP() []byte {
 	return file_sotto_v1_committee_proto_rawDescData
 }
 
-var file_sotto_v1_committee_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_sotto_v1_committee_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_sotto_v1_committee_proto_goTypes = []any{
 	(*RegisterRequest)(nil),  // 0: sotto.v1.RegisterRequest
 	(*RegisterResponse)(nil), // 1: sotto.v1.RegisterResponse
@@ -1226,6 +1318,7 @@ var file_sotto_v1_committee_proto_goTypes = []any{
 	(*SignatureWanted)(nil),  // 14: sotto.v1.SignatureWanted
 	(*Certificate)(nil),      // 15: sotto.v1.Certificate
 	(*HolderReady)(nil),      // 16: sotto.v1.HolderReady
+	(*ClosureWanted)(nil),    // 17: sotto.v1.ClosureWanted
 }
 var file_sotto_v1_committee_proto_depIdxs = []int32{
 	7,  // 0: sotto.v1.HolderMessage.hello:type_name -> sotto.v1.HolderHello
@@ -1237,19 +1330,20 @@ var file_sotto_v1_committee_proto_depIdxs = []int32{
 	13, // 6: sotto.v1.HolderTask.upload:type_name -> sotto.v1.ProposedUpload
 	14, // 7: sotto.v1.HolderTask.signature:type_name -> sotto.v1.SignatureWanted
 	15, // 8: sotto.v1.HolderTask.certificate:type_name -> sotto.v1.Certificate
-	0,  // 9: sotto.v1.Committee.Register:input_type -> sotto.v1.RegisterRequest
-	2,  // 10: sotto.v1.Committee.Record:input_type -> sotto.v1.RecordRequest
-	4,  // 11: sotto.v1.Committee.Approve:input_type -> sotto.v1.ApproveRequest
-	6,  // 12: sotto.v1.Committee.Hold:input_type -> sotto.v1.HolderMessage
-	1,  // 13: sotto.v1.Committee.Register:output_type -> sotto.v1.RegisterResponse
-	3,  // 14: sotto.v1.Committee.Record:output_type -> sotto.v1.RecordResponse
-	5,  // 15: sotto.v1.Committee.Approve:output_type -> sotto.v1.ApproveResponse
-	9,  // 16: sotto.v1.Committee.Hold:output_type -> sotto.v1.HolderTask
-	13, // [13:17] is the sub-list for method output_type
-	9,  // [9:13] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	17, // 9: sotto.v1.HolderTask.closure:type_name -> sotto.v1.ClosureWanted
+	0,  // 10: sotto.v1.Committee.Register:input_type -> sotto.v1.RegisterRequest
+	2,  // 11: sotto.v1.Committee.Record:input_type -> sotto.v1.RecordRequest
+	4,  // 12: sotto.v1.Committee.Approve:input_type -> sotto.v1.ApproveRequest
+	6,  // 13: sotto.v1.Committee.Hold:input_type -> sotto.v1.HolderMessage
+	1,  // 14: sotto.v1.Committee.Register:output_type -> sotto.v1.RegisterResponse
+	3,  // 15: sotto.v1.Committee.Record:output_type -> sotto.v1.RecordResponse
+	5,  // 16: sotto.v1.Committee.Approve:output_type -> sotto.v1.ApproveResponse
+	9,  // 17: sotto.v1.Committee.Hold:output_type -> sotto.v1.HolderTask
+	14, // [14:18] is the sub-list for method output_type
+	10, // [10:14] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_sotto_v1_committee_proto_init() }
@@ -1265,6 +1359,7 @@ func file_sotto_v1_committee_proto_init() {
 		(*HolderMessage_Signature)(nil),
 		(*HolderMessage_Answer)(nil),
 		(*HolderMessage_Declined)(nil),
+		(*HolderMessage_Closure)(nil),
 	}
 	file_sotto_v1_committee_proto_msgTypes[9].OneofWrappers = []any{
 		(*HolderTask_Welcome)(nil),
@@ -1273,6 +1368,7 @@ func file_sotto_v1_committee_proto_init() {
 		(*HolderTask_Upload)(nil),
 		(*HolderTask_Signature)(nil),
 		(*HolderTask_Certificate)(nil),
+		(*HolderTask_Closure)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1280,7 +1376,7 @@ func file_sotto_v1_committee_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sotto_v1_committee_proto_rawDesc), len(file_sotto_v1_committee_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1251,7 +1251,10 @@ type LedgerResponse struct {
 	// The record that sets the open round aside.
 	Reservation *LedgerRecord `protobuf:"bytes,4,opt,name=reservation,proto3" json:"reservation,omitempty"`
 	// The first record, if it was asked for.
-	Plan          *LedgerRecord `protobuf:"bytes,5,opt,name=plan,proto3" json:"plan,omitempty"`
+	Plan *LedgerRecord `protobuf:"bytes,5,opt,name=plan,proto3" json:"plan,omitempty"`
+	// Closures of rounds that came after what was seen, without proofs: the key holders'
+	// signatures are in them.
+	Closed        [][]byte `protobuf:"bytes,6,rep,name=closed,proto3" json:"closed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1317,6 +1320,13 @@ func (x *LedgerResponse) GetReservation() *LedgerRecord {
 func (x *LedgerResponse) GetPlan() *LedgerRecord {
 	if x != nil {
 		return x.Plan
+	}
+	return nil
+}
+
+func (x *LedgerResponse) GetClosed() [][]byte {
+	if x != nil {
+		return x.Closed
 	}
 	return nil
 }
@@ -1468,7 +1478,7 @@ const file_sotto_v1_federation_proto_rawDesc = "" +
 	"\rLedgerRequest\x12)\n" +
 	"\x10protocol_version\x18\x01 \x01(\rR\x0fprotocolVersion\x12\x12\n" +
 	"\x04seen\x18\x02 \x01(\x04R\x04seen\x12\x12\n" +
-	"\x04plan\x18\x03 \x01(\bR\x04plan\"\xca\x01\n" +
+	"\x04plan\x18\x03 \x01(\bR\x04plan\"\xe2\x01\n" +
 	"\x0eLedgerResponse\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x1e\n" +
 	"\n" +
@@ -1476,7 +1486,8 @@ const file_sotto_v1_federation_proto_rawDesc = "" +
 	"checkpoint\x12 \n" +
 	"\vconsistency\x18\x03 \x03(\fR\vconsistency\x128\n" +
 	"\vreservation\x18\x04 \x01(\v2\x16.sotto.v1.LedgerRecordR\vreservation\x12*\n" +
-	"\x04plan\x18\x05 \x01(\v2\x16.sotto.v1.LedgerRecordR\x04plan\"<\n" +
+	"\x04plan\x18\x05 \x01(\v2\x16.sotto.v1.LedgerRecordR\x04plan\x12\x16\n" +
+	"\x06closed\x18\x06 \x03(\fR\x06closed\"<\n" +
 	"\fLedgerRecord\x12\x16\n" +
 	"\x06record\x18\x01 \x01(\fR\x06record\x12\x14\n" +
 	"\x05proof\x18\x02 \x03(\fR\x05proof2\xf5\x01\n" +

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/sotto-fl/sotto/aggregation/keyshare"
+	"github.com/sotto-fl/sotto/aggregation/terms"
 	"github.com/sotto-fl/sotto/internal/config"
 	"github.com/sotto-fl/sotto/internal/statement"
 	"github.com/sotto-fl/sotto/privacy/ledger"
@@ -143,6 +144,13 @@ func (l *late) Report(ctx context.Context, client string, report coordinator.Rep
 		return coordinator.Receipt{}, err
 	}
 	return r.Report(ctx, client, report)
+}
+
+func (l *late) Hasher() *terms.Hasher {
+	if c := l.c.Load(); c != nil {
+		return c.Hasher()
+	}
+	return nil
 }
 
 func (l *late) BodySize() int {

@@ -149,11 +149,24 @@ func (h *Header) CheckBoxes(r *Record, ring Ring, boxes [][]byte) error {
 	if len(boxes) != len(r.Members) || len(h.Shares) != len(boxes) {
 		return fmt.Errorf("%w: client %s sends %d, the committee has %d holders", ErrBox, h.Client, len(boxes), len(r.Members))
 	}
+	hashes := make([]statement.Digest, len(boxes))
 	for i, b := range boxes {
 		if want := BoxSize(r, ring, i+1); len(b) != want {
 			return fmt.Errorf("%w: client %s, point %d: %d bytes, want %d", ErrBox, h.Client, i+1, len(b), want)
 		}
-		if statement.Hash(b) != h.Shares[i].Box {
+		hashes[i] = statement.Hash(b)
+	}
+	return h.CheckBoxHashes(hashes)
+}
+
+// CheckBoxHashes is CheckBoxes for boxes of the right sizes that were hashed as they
+// came.
+func (h *Header) CheckBoxHashes(hashes []statement.Digest) error {
+	if len(h.Shares) != len(hashes) {
+		return fmt.Errorf("%w: client %s sends %d, its header names %d", ErrBox, h.Client, len(hashes), len(h.Shares))
+	}
+	for i := range hashes {
+		if hashes[i] != h.Shares[i].Box {
 			return fmt.Errorf("%w: client %s, point %d", ErrBox, h.Client, i+1)
 		}
 	}

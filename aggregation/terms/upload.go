@@ -100,6 +100,17 @@ func (f Frame) Parse(b []byte) (Upload, error) {
 	return u, nil
 }
 
+// Hash hashes the parts of a whole report.
+func (f Frame) Hash(b []byte) (Hashes, error) {
+	h := f.Hasher()
+	h.Write(b)
+	got, ok := h.Hashes()
+	if !ok {
+		return got, fmt.Errorf("%w: %d bytes, want %d", ErrFrame, len(b), f.Size())
+	}
+	return got, nil
+}
+
 // Vector is the encrypted vector in a report of the right size. It points into it.
 func (f Frame) Vector(b []byte) []byte { return b[headerField : headerField+f.ciphertext] }
 

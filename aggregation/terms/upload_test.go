@@ -5,6 +5,8 @@ import (
 	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
+	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -154,4 +156,37 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("a report is laid out in two ways (%v)", err)
 		}
 	})
+}
+
+// Hashes made while a report arrives, in pieces of any size, are those of its parts.
+func TestHashesOnArrival(t *testing.T) {
+	f := Frame{ciphertext: 1000, boxes: []int{10, 0, 70}}
+	body := make([]byte, f.Size())
+	rng := rand.New(rand.NewPCG(1, 2))
+	for i := range body {
+		body[i] = byte(rng.Uint32())
+	}
+	want := []statement.Digest{statement.Hash(f.Vector(body))}
+	for p := 1; p <= 3; p++ {
+		from, size := f.Box(p)
+		want = append(want, statement.Hash(body[from:from+size]))
+	}
+	for _, piece := range []int{1, 7, 64, 1000, len(body), 2 * len(body)} {
+		h := f.Hasher()
+		for rest := body; len(rest) > 0; {
+			if _, ok := h.Hashes(); ok && len(rest) > 70 {
+				t.Fatal("hashes are there before the report is")
+			}
+			n := min(piece, len(rest))
+			h.Write(rest[:n])
+			rest = rest[n:]
+		}
+		got, ok := h.Hashes()
+		if !ok || !slices.Equal(append([]statement.Digest{got.Ciphertext}, got.Boxes...), want) {
+			t.Errorf("pieces of %d: hashes differ from those of the parts, or are not there (%t)", piece, ok)
+		}
+	}
+	if _, err := f.Hash(body[1:]); !errors.Is(err, ErrFrame) {
+		t.Errorf("a short report: got %v, want ErrFrame", err)
+	}
 }

@@ -160,6 +160,9 @@ func (p *Participant) Work(ctx context.Context, o Order) error {
 	if err != nil {
 		return err
 	}
+	if err := p.own(o, sealing, contract != nil); err != nil {
+		return err
+	}
 	if err := p.allow(ctx, o, sealing, contract); err != nil {
 		return err
 	}
@@ -252,6 +255,9 @@ func (p *Participant) update(ctx context.Context, o Order, number int, global []
 	got, err := t.Run(ctx, global, p.training, p.validation, work, delta)
 	if err != nil {
 		return nil, fmt.Errorf("train round %d: %w", o.Round, err)
+	}
+	if want := p.work(o, false); uint64(got.TrainExamples) != want {
+		return nil, fmt.Errorf("%w: training of round %d processed %d records, %d were to be signed", errLocal, o.Round, got.TrainExamples, want)
 	}
 	values := make([]int32, len(delta), len(delta)+o.Codec.MetricsLen())
 	rng := seed.New(p.task.Seed, "rounding", number, p.name)

@@ -46,6 +46,7 @@ type sealed struct {
 	ring         keyshare.Ring
 	params       kahe.Params
 	order        keyshare.Order
+	limits       keyshare.Limits
 }
 
 // ErrNoPolicy: the run encrypts updates, and the data holder has not said to whom
@@ -90,6 +91,7 @@ func (p *Participant) checkSealing(o Order) (*sealed, error) {
 	if err := p.sealer.Policy.CheckOrder(s.order, limits); err != nil {
 		return refuse(err)
 	}
+	s.limits = limits
 	if s.terms, err = terms.Decode(o.Sealing.Terms); err != nil {
 		return refuse(err)
 	}

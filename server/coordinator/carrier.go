@@ -30,8 +30,9 @@ type checked struct {
 // sum collects the reports of one attempt.
 type sum interface {
 	// check looks at a body in full and changes nothing. It may run concurrently
-	// with everything else. Errors wrap ErrMalformed.
-	check(client string, order keyshare.Order, body []byte) (checked, error)
+	// with everything else. hashes are those of the body's parts, nil if it was not hashed
+	// on arrival. Errors wrap ErrMalformed.
+	check(client string, order keyshare.Order, body []byte, hashes *terms.Hashes) (checked, error)
 	// add takes a checked report; it keeps no reference to the body. The
 	// coordinator calls it under its lock.
 	add(checked) error
@@ -59,7 +60,7 @@ type plainSum struct {
 	sum *aggregation.Sum
 }
 
-func (p plainSum) check(client string, _ keyshare.Order, body []byte) (checked, error) {
+func (p plainSum) check(client string, _ keyshare.Order, body []byte, _ *terms.Hashes) (checked, error) {
 	if len(body) != p.bodySize() {
 		return checked{}, fmt.Errorf("report of %s has %d bytes, want %d: %w", client, len(body), p.bodySize(), ErrMalformed)
 	}

@@ -24,6 +24,7 @@ import (
 
 	"github.com/sotto-fl/sotto/aggregation/keyshare"
 	"github.com/sotto-fl/sotto/aggregation/serveropt"
+	"github.com/sotto-fl/sotto/aggregation/terms"
 	"github.com/sotto-fl/sotto/internal/config"
 	"github.com/sotto-fl/sotto/model"
 	"github.com/sotto-fl/sotto/privacy"
@@ -193,6 +194,14 @@ func (c *Coordinator) notify() {
 
 // BodySize is the exact number of bytes in the body of a report.
 func (c *Coordinator) BodySize() int { return c.carrier.bodySize() }
+
+// Hasher hashes one report while it arrives; nil where reports are not hashed.
+func (c *Coordinator) Hasher() *terms.Hasher {
+	if k, ok := c.carrier.(*sealed); ok {
+		return k.frame.Hasher()
+	}
+	return nil
+}
 
 // Layout describes the parameters of the run's model.
 func (c *Coordinator) Layout() model.Layout { return c.layout }

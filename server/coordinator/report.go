@@ -21,7 +21,7 @@ func (c *Coordinator) Report(_ context.Context, client string, r Report) (Receip
 	order := a.signed(client)
 	c.mu.Unlock()
 
-	checked, err := a.sum.check(client, order, r.Body) // the costly part, outside the lock
+	checked, err := a.sum.check(client, order, r.Body, r.Hashes) // the costly part, outside the lock
 
 	c.mu.Lock()
 	defer c.mu.Unlock()

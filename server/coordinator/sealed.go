@@ -104,7 +104,7 @@ type upload struct {
 
 // check looks at layout, signature, hashes and residues. What is inside the boxes
 // is for the key holders to see.
-func (s *sealedSum) check(client string, order keyshare.Order, body []byte) (checked, error) {
+func (s *sealedSum) check(client string, order keyshare.Order, body []byte, hashes *terms.Hashes) (checked, error) {
 	bad := func(err error) (checked, error) {
 		return checked{}, fmt.Errorf("report of %s: %w: %w", client, ErrMalformed, err)
 	}
@@ -113,16 +113,27 @@ func (s *sealedSum) check(client string, order keyshare.Order, body []byte) (che
 		return bad(err)
 	}
 	r := &s.c.committee.signed.Record
-	if u.Header.Client != client || u.Header.Order != order {
+	// A client signs for the work that it did, which may be less than was asked: records
+	// that it could not read, or keeps for validation. Holders look at what it signed.
+	signed := u.Header.Order
+	signed.Work = max(signed.Work, order.Work)
+	if u.Header.Client != client || signed != order {
 		return bad(fmt.Errorf("its header names client %q with the order %+v, want %+v", u.Header.Client, u.Header.Order, order))
 	}
 	if err := u.Header.Verify(r, s.hash, s.c.now(), s.c.known); err != nil {
 		return bad(err)
 	}
-	if err := u.Header.CheckBoxes(r, s.ring, u.Boxes); err != nil {
+	if hashes == nil {
+		h, err := s.frame.Hash(body)
+		if err != nil {
+			return bad(err)
+		}
+		hashes = &h
+	}
+	if err := u.Header.CheckBoxHashes(hashes.Boxes); err != nil {
 		return bad(err)
 	}
-	if got := statement.Hash(u.Ciphertext); got != u.Header.Ciphertext {
+	if hashes.Ciphertext != u.Header.Ciphertext {
 		return bad(fmt.Errorf("its vector is not the one that its header names"))
 	}
 	if err := s.checker.Check(u.Ciphertext); err != nil {

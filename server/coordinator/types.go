@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sotto-fl/sotto/aggregation"
+	"github.com/sotto-fl/sotto/aggregation/terms"
 	"github.com/sotto-fl/sotto/internal/costcurve"
 	"github.com/sotto-fl/sotto/privacy/ledger"
 	"github.com/sotto-fl/sotto/server/energy"
@@ -73,7 +74,8 @@ type Report struct {
 	Attempt  int
 	Model    [32]byte
 	TaskHash [32]byte
-	Body     []byte // packed integers; not retained
+	Body     []byte        // packed integers; not retained
+	Hashes   *terms.Hashes // of the body's parts, if they were made while it came
 }
 
 // Receipt acknowledges a report.

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
+	"github.com/sotto-fl/sotto/aggregation/terms"
 	"github.com/sotto-fl/sotto/client/participant"
 	client "github.com/sotto-fl/sotto/client/rpc"
 	pb "github.com/sotto-fl/sotto/proto/sotto/v1"
@@ -320,6 +321,8 @@ func TestWrongVersionAndNonsense(t *testing.T) {
 
 // panicking stands for a bug that one client's call brings out.
 type panicking struct{ *fakeRun }
+
+func (panicking) Hasher() *terms.Hasher { return nil }
 
 func (panicking) BodySize() int { panic("secret value") }
 

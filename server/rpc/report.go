@@ -44,6 +44,7 @@ func (f *federation) Report(stream grpc.ClientStreamingServer[pb.ReportRequest, 
 		return err
 	}
 	defer f.receivers.give(client, buffer)
+	hasher := f.run.Hasher()
 	for body := buffer; len(body) > 0; {
 		m, err := in.next()
 		if err != nil {
@@ -55,6 +56,9 @@ func (f *federation) Report(stream grpc.ClientStreamingServer[pb.ReportRequest, 
 			return fmt.Errorf("a chunk of %d bytes with %d to come, want %d: %w", len(chunk), len(body), min(len(body), pb.MaxChunk), errMalformed)
 		}
 		body = body[copy(body, chunk):]
+		if hasher != nil {
+			hasher.Write(chunk) // here, while the next chunk is under way
+		}
 	}
 	if _, err := in.next(); !errors.Is(err, io.EOF) {
 		if err == nil {
@@ -63,6 +67,11 @@ func (f *federation) Report(stream grpc.ClientStreamingServer[pb.ReportRequest, 
 		return err
 	}
 	r.Body = buffer
+	if hasher != nil {
+		if h, ok := hasher.Hashes(); ok {
+			r.Hashes = &h
+		}
+	}
 	receipt, err := f.run.Report(ctx, client, r)
 	if err != nil {
 		zerolog.Ctx(ctx).Warn().Err(err).Str("client", client).Int("round", r.Round).Msg("report refused")

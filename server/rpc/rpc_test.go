@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/sotto-fl/sotto/aggregation"
+	"github.com/sotto-fl/sotto/aggregation/terms"
 	clientid "github.com/sotto-fl/sotto/client/identity"
 	"github.com/sotto-fl/sotto/client/participant"
 	client "github.com/sotto-fl/sotto/client/rpc"
@@ -86,6 +87,8 @@ func (f *fakeRun) Model([32]byte) ([]float32, error) {
 	}
 	return f.params, nil
 }
+
+func (f *fakeRun) Hasher() *terms.Hasher { return nil }
 
 func (f *fakeRun) BodySize() int { return f.size }
 

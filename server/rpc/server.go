@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/peer"
 
+	"github.com/sotto-fl/sotto/aggregation/terms"
 	"github.com/sotto-fl/sotto/privacy/ledger"
 	pb "github.com/sotto-fl/sotto/proto/sotto/v1"
 	"github.com/sotto-fl/sotto/server/committee"
@@ -28,6 +29,7 @@ type Run interface {
 	Model(hash [32]byte) ([]float32, error)
 	Report(ctx context.Context, client string, r coordinator.Report) (coordinator.Receipt, error)
 	BodySize() int
+	Hasher() *terms.Hasher // of one report; may be nil
 	Show(seen int64, plan bool) (ledger.Shown, error)
 }
 

@@ -91,7 +91,7 @@ func (l *link) Report(ctx context.Context, r participant.Report) error {
 			return fmt.Errorf("%w: spoil the upload of %s: %w", participant.ErrRefused, l.client, err)
 		}
 	}
-	_, err := l.c.Report(ctx, l.client, coordinator.Report(r))
+	_, err := l.c.Report(ctx, l.client, coordinator.Report{Run: r.Run, Round: r.Round, Attempt: r.Attempt, Model: r.Model, TaskHash: r.TaskHash, Body: r.Body})
 	return outcome(err)
 }
 

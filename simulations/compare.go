@@ -34,6 +34,8 @@ func comparePolicies(ctx context.Context, args []string, stdout, stderr io.Write
 	seeds := f.Int("seeds", 5, "")
 	first := f.Uint64("first-seed", 1, "")
 	limit := f.Int("max-participations", 0, "")
+	cache := f.String("cache", "", "")
+	solarFile := f.String("solar", "", "")
 	scenarioFile := f.String("scenario", "", "")
 	fleetFile := f.String("fleet", "", "")
 	rounds := f.Int("rounds", 0, "")
@@ -84,6 +86,17 @@ func comparePolicies(ctx context.Context, args []string, stdout, stderr io.Write
 	if err != nil {
 		return err
 	}
+	var solar *fleet.Solar
+	if *solarFile != "" {
+		file, err := os.Open(*solarFile)
+		if err != nil {
+			return err
+		}
+		solar, err = fleet.ReadSolar(file, strings.HasSuffix(*solarFile, ".gz"))
+		if err = errors.Join(err, file.Close()); err != nil {
+			return fmt.Errorf("%s: %w", *solarFile, err)
+		}
+	}
 	names := strings.Split(*policies, ",")
 	if !slices.Contains(names, reference) {
 		names = append(names, reference)
@@ -103,15 +116,21 @@ func comparePolicies(ctx context.Context, args []string, stdout, stderr io.Write
 	if err := os.MkdirAll(*out, 0o755); err != nil {
 		return err
 	}
+	if *cache != "" {
+		if err := os.MkdirAll(*cache, 0o755); err != nil {
+			return err
+		}
+	}
 	runs := make(map[string][]*compare.Run)
 	for k := range *seeds {
 		w, err := compare.NewWorld(s, c, *first+uint64(k))
 		if err != nil {
 			return err
 		}
+		w.Cache(*cache)
 		for _, name := range names {
 			started := time.Now()
-			r, err := w.Simulate(ctx, name, compare.Conditions{Lane: lane, Target: c.Target, Limit: *limit, Workers: *workers})
+			r, err := w.Simulate(ctx, name, compare.Conditions{Lane: lane, Target: c.Target, Limit: *limit, Solar: solar, Workers: *workers})
 			if err != nil {
 				return err
 			}

@@ -43,6 +43,10 @@ flags of compare:
   -lane L          none, A, B or distributed-dp-sgd (default none)
   -max-participations M   most rounds that one client may contribute to, as the ledger
                    of a contract would enforce it on every policy (default no limit)
+  -cache DIR       keep what each round does to the model: what was trained before, by
+                   whatever policy, is not trained again (200 kB a round; delete at will)
+  -solar FILE      surplus power that FedZero plans with, a CSV of seconds and each
+                   plant's share of its peak; such power counts as free of CO2e
   -seeds K, -first-seed N   seeds N to N+K-1 (default 1 to 5)
   -workers N, -out DIR   as for run
 

@@ -11,6 +11,7 @@ import (
 	"github.com/sotto-fl/sotto/internal/seed"
 	"github.com/sotto-fl/sotto/server/schedule"
 	"github.com/sotto-fl/sotto/server/schedule/policy"
+	"github.com/sotto-fl/sotto/simulations/fleet"
 )
 
 // Costs are what the clients spent. Joules of tier costcurve.TierProfile.
@@ -58,6 +59,7 @@ type ledger struct {
 	w        *World
 	lane     policy.Lane
 	limit    int
+	solar    *fleet.Solar
 	p        policy.Policy
 	history  []policy.History
 	battery  []float64
@@ -74,8 +76,9 @@ type ledger struct {
 // Conditions are the same for all policies.
 type Conditions struct {
 	Lane    policy.Lane
-	Target  float64 // accuracy up to which joules are counted
-	Limit   int     // most rounds that one client may contribute to, as the ledger counts them; 0: none
+	Target  float64      // accuracy up to which joules are counted
+	Limit   int          // most rounds that one client may contribute to, as the ledger counts them; 0: none
+	Solar   *fleet.Solar // surplus power, of which policies are told and which has no CO2e; nil: none
 	Workers int
 }
 
@@ -93,7 +96,7 @@ func (w *World) Simulate(ctx context.Context, name string, on Conditions) (*Run,
 	if err != nil {
 		return nil, err
 	}
-	l := &ledger{w: w, lane: lane, limit: on.Limit, p: p, history: make([]policy.History, len(w.clients)), spent: make([]float64, len(w.clients))}
+	l := &ledger{w: w, lane: lane, limit: on.Limit, solar: on.Solar, p: p, history: make([]policy.History, len(w.clients)), spent: make([]float64, len(w.clients))}
 	l.least, l.most = w.fleet.Config.Bounds()
 	for i := range w.clients {
 		l.battery = append(l.battery, w.fleet.Clients[i].Device.Battery.Joules)
@@ -111,24 +114,20 @@ func (w *World) Simulate(ctx context.Context, name string, on Conditions) (*Run,
 			return nil, fmt.Errorf("policy %s, seed %d, round %d: %w", name, w.seed, n, err)
 		}
 		out := l.play(r, plan)
-		losses, err := w.step(ctx, pool, params, n, out.who, out.tasks)
+		t, err := w.teach(ctx, pool, params, n, out.who, out.tasks)
 		if err != nil {
 			return nil, fmt.Errorf("policy %s, seed %d, round %d: %w", name, w.seed, n, err)
 		}
 		for k, i := range out.who {
-			l.history[i].Loss = losses[k]
+			l.history[i].Loss = t.losses[k]
 		}
-		accuracy, err := w.accuracy(ctx, pool, params)
-		if err != nil {
-			return nil, err
-		}
-		out.outcome.Accuracy = accuracy
+		out.outcome.Accuracy = t.accuracy
 		if lane == policy.LaneB || lane == policy.Distributed {
 			out.outcome.Reports = nil
 		}
 		p.Observe(out.outcome)
-		run.Rounds = append(run.Rounds, Round{l.total, accuracy})
-		if run.Reached == 0 && accuracy >= target {
+		run.Rounds = append(run.Rounds, Round{l.total, t.accuracy})
+		if run.Reached == 0 && t.accuracy >= target {
 			run.Reached = n
 		}
 	}
@@ -163,6 +162,12 @@ type offered struct {
 func (l *ledger) round(n int, there []bool) offered {
 	c := l.w.fleet.Config.Round
 	r := offered{Round: policy.Round{Index: n, Lane: l.lane, Cohort: c.Cohort, Tasks: c.Tasks, Rand: seed.New(l.w.seed, "compare/policy", n, "")}}
+	if l.solar != nil {
+		r.Excess = l.solar.Surplus(l.w.fleet, l.total.Seconds)
+		for z := range r.Excess {
+			r.Excess[z] *= l.w.fleet.Terms.Deadline
+		}
+	}
 	choice := l.lane != policy.LaneB && l.lane != policy.Distributed
 	for i, here := range there {
 		if !here || l.limit > 0 && l.history[i].Rounds >= l.limit {
@@ -313,6 +318,7 @@ func (l *ledger) play(r offered, plan []policy.Assignment) played {
 		}
 		accepted++
 	}
+	above := make([]float64, len(w.fleet.Zones))
 	for k, e := range ends {
 		a, client := plan[k], &w.fleet.Clients[e.client]
 		bytes := terms.DownBytes
@@ -335,7 +341,8 @@ func (l *ledger) play(r offered, plan []policy.Assignment) played {
 		h.Seconds, h.Joules = e.seconds, e.above
 		l.total.Device += e.above
 		l.total.Network += bytes * client.NetworkJoulesPerByte
-		l.total.Grams += (e.above + bytes*client.NetworkJoulesPerByte) * client.Intensity / 3.6e6
+		l.total.Grams += bytes * client.NetworkJoulesPerByte * client.Intensity / 3.6e6
+		above[client.Zone] += e.above
 		l.total.Idle += client.Device.IdleWatts * over
 		l.spent[e.client] += e.above
 		if client.BatteryJoules > 0 {
@@ -344,6 +351,14 @@ func (l *ledger) play(r offered, plan []policy.Assignment) played {
 		out.outcome.Reports = append(out.outcome.Reports, policy.Report{
 			Candidate: r.Clients[a.Client], Order: e.order, Seconds: e.seconds, Joules: e.above, Done: e.done,
 		})
+	}
+	if l.solar != nil {
+		for z, watts := range l.solar.Surplus(w.fleet, l.total.Seconds) {
+			above[z] = max(0, above[z]-watts*over)
+		}
+	}
+	for z, joules := range above {
+		l.total.Grams += joules * w.fleet.Config.Zones[w.fleet.Zones[z]] / 3.6e6
 	}
 	share := float64(w.fleet.Config.Round.Tasks) / float64(len(w.clients))
 	done := make(map[int]int64, len(out.who))

@@ -26,7 +26,12 @@ type World struct {
 	task    train.Config
 	weigh   func(examples int) float64
 	rate    func(round int) float64
+	origin  string // what the above come from
+	cache   string // folder; "": none
 }
+
+// Cache keeps what rounds do to models in a folder that exists, for this and later worlds.
+func (w *World) Cache(folder string) { w.cache = folder }
 
 // NewWorld deals out the scenario's data and draws the fleet, both under root.
 func NewWorld(s scenario.Scenario, c fleet.Config, root uint64) (*World, error) {
@@ -53,6 +58,12 @@ func NewWorld(s scenario.Scenario, c fleet.Config, root uint64) (*World, error) 
 		return nil, err
 	}
 	w := &World{seed: root, fleet: f, clients: clients, test: test, initial: m.Params, task: s.Run.Task}
+	if w.origin, err = origin(struct {
+		Scenario scenario.Scenario
+		Rounds   int // of which the learning rate may be a function
+	}{s, c.Round.Count}); err != nil {
+		return nil, err
+	}
 	for i := range clients {
 		w.names = append(w.names, fmt.Sprintf("client-%04d", i+1))
 	}

@@ -71,9 +71,9 @@ func (s *HolderSession) Closure(k *keyshare.Closure) error {
 	return nil
 }
 
-// settle enters into the ledger what enough holders have closed. It is called between
+// enterClosures puts into the ledger what enough holders have closed. It is called between
 // rounds: clients compare the ledger's head with the announced one. c.mu is held.
-func (c *Coordinator) settle() error {
+func (c *Coordinator) enterClosures() error {
 	if c.books == nil || c.committee == nil {
 		return nil
 	}

@@ -246,7 +246,7 @@ func (c *Coordinator) Run(ctx context.Context) error {
 		done := c.state.Round >= c.cfg.Rounds.Count || c.cfg.EarlyStop.Stop(c.validationLosses())
 		var err error
 		if done {
-			err = c.settle()
+			err = c.enterClosures()
 		}
 		c.mu.Unlock()
 		if err != nil {

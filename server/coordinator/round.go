@@ -31,7 +31,7 @@ func (c *Coordinator) plan(ctx context.Context) (*attempt, error) {
 	if ready, err = c.eligible(ready); err != nil {
 		return nil, err
 	}
-	if err := c.settle(); err != nil {
+	if err := c.enterClosures(); err != nil {
 		return nil, err
 	}
 	head, err := c.reserve(c.state.ticket(), try)

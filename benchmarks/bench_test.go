@@ -19,13 +19,16 @@ func task(b *testing.B, model string, batch, count, workers int) *Task {
 	return t
 }
 
-// report adds samples/s and, for cifar-cnn on one core, the dense arithmetic as a
-// share of the measured peak.
-func report(b *testing.B, model string, samples int) {
+// report adds samples/s and, for cifar-cnn on one core, the dense arithmetic of
+// training as a share of the measured peak.
+func report(b *testing.B, model string, samples int) { reportShare(b, model, samples, DenseMFLOP) }
+
+// reportShare is report for another amount of dense arithmetic.
+func reportShare(b *testing.B, model string, samples int, mflop float64) {
 	rate := float64(samples) * float64(b.N) / b.Elapsed().Seconds()
 	b.ReportMetric(rate, "samples/s")
 	if peak := kernel.Default().Peak(20); peak > 0 && model == "cifar-cnn" {
-		b.ReportMetric(100*DenseMFLOP*rate/1e3/peak, "%peak")
+		b.ReportMetric(100*mflop*rate/1e3/peak, "%peak")
 		b.ReportMetric(peak, "peakGFLOP/s")
 	}
 	b.ReportMetric(0, "ns/op")
@@ -67,7 +70,7 @@ func BenchmarkForward(b *testing.B) {
 		for b.Loop() {
 			t.Net.Forward(t.X, batch)
 		}
-		report(b, model, batch)
+		reportShare(b, model, batch, ForwardMFLOP)
 	})
 }
 

@@ -86,7 +86,7 @@ def main():
     a = p.parse_args()
     torch.set_num_threads(a.threads)
     torch.set_flush_denormal(True)  # as the optimisers here do
-    print(f"PyTorch {torch.__version__}, {a.threads} thread(s), medians of {a.rounds} rounds of {a.seconds} s")
+    print(f"PyTorch {torch.__version__} ({torch.backends.cpu.get_cpu_capability()}), {a.threads} thread(s), medians of {a.rounds} rounds of {a.seconds} s")
     with tempfile.TemporaryDirectory() as tmp:
         binary = os.path.join(tmp, "steptime")
         subprocess.run(["go", "build", "-o", binary, "./benchmarks/steptime"], cwd=ROOT, check=True)

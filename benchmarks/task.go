@@ -21,6 +21,9 @@ type Task struct {
 // but the first, 2 operations for each multiply-add.
 const DenseMFLOP = 35.0
 
+// ForwardMFLOP is the part of the forward pass.
+const ForwardMFLOP = 12.3
+
 // NewTask makes a task for batches of up to batch examples, with count examples.
 func NewTask(model string, batch, count, workers int) (*Task, error) {
 	a, err := nn.Named(model)

@@ -156,7 +156,7 @@ func (c *Coordinator) enter(a *attempt, commit *ledger.Commit, void error) error
 
 // balance makes good what a crash left between store and ledger.
 func (c *Coordinator) balance() error {
-	if err := c.settle(); err != nil {
+	if err := c.settleLast(); err != nil {
 		return err
 	}
 	if n := len(c.state.History); n > 0 {
@@ -165,7 +165,7 @@ func (c *Coordinator) balance() error {
 	return nil
 }
 
-func (c *Coordinator) settle() error {
+func (c *Coordinator) settleLast() error {
 	open, ok := c.books.Ledger.Unfinished()
 	if !ok {
 		return nil

@@ -16,7 +16,7 @@ import (
 
 // epsilon answers what a plan of Poisson-sampled Gaussian steps costs, or how much noise
 // an epsilon takes. It needs no server's folder.
-func epsilon(_ context.Context, args []string, stdout, _ io.Writer) error {
+func epsilon(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	f, _ := flags("epsilon")
 	q := f.Float64("q", 1, "")
 	z := f.Float64("noise-multiplier", 0, "")
@@ -40,7 +40,7 @@ func epsilon(_ context.Context, args []string, stdout, _ io.Writer) error {
 	case !(*delta > 0 && *delta < 1):
 		return config.Usagef("-delta: got %g, want more than 0 and less than 1", *delta)
 	}
-	r, err := accountant.Plan(accountant.PlanRequest{
+	r, err := plan(ctx, accountant.PlanRequest{
 		Method: accountant.Method(*method), Q: *q, NoiseMultiplier: *z, Steps: *steps, Delta: *delta, TargetEpsilon: *target,
 	})
 	if errors.Is(err, accountant.ErrInvalid) || errors.Is(err, accountant.ErrUnsupported) {
@@ -70,4 +70,23 @@ func epsilon(_ context.Context, args []string, stdout, _ io.Writer) error {
 		rows = append(rows, []string{"assumed", a})
 	}
 	return term.Table(stdout, nil, rows)
+}
+
+// plan is accountant.Plan, which may take seconds and cannot be interrupted, given up when ctx ends.
+func plan(ctx context.Context, q accountant.PlanRequest) (accountant.PlanResult, error) {
+	type answer struct {
+		result accountant.PlanResult
+		err    error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		r, err := accountant.Plan(q)
+		done <- answer{r, err}
+	}()
+	select {
+	case a := <-done:
+		return a.result, a.err
+	case <-ctx.Done():
+		return accountant.PlanResult{}, fmt.Errorf("epsilon: %w", ctx.Err())
+	}
 }

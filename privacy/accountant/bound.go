@@ -80,8 +80,8 @@ type Accountant struct {
 	Adjacency Adjacency
 	// Orders are the Rényi orders to try, each > 1; used by RDP alone. They are read, never changed.
 	Orders []float64
-	// Tightest lets PLD publish upper bounds from grids finer than ReferenceInterval. By default they are not, so that they
-	// agree with reference implementations where single steps leak less than that interval; lower and estimate are unaffected.
+	// Tightest makes PLD answer with its tightest upper bound. By default it adds what ReferenceInterval would have added, within
+	// limits, so that numbers agree with reference implementations; lower and estimate are unaffected.
 	Tightest bool
 }
 
@@ -180,7 +180,7 @@ func (a Accountant) work(e Event) (work, error) {
 		w.method = "analytic gaussian of Balle and Wang 2018"
 		w.engine, err = newGaussianEngine(r, Exact, a.Adjacency)
 	case PLD:
-		w.method = "privacy loss distribution, connect the dots, tilted Fourier transform"
+		w.method = "privacy loss distribution, connected dots, Fourier inversion off the grid"
 		w.engine, err = newPLD(r, a.Adjacency, a.Tightest)
 	default:
 		_, err = ParseMethod(string(a.Method))

@@ -11,6 +11,11 @@ import (
 // It is ErrUnsupported where the accountant does not know the event, ErrInvalid where no multiplier in [1e-3, 1e6] will do or
 // where even 1e-3 is private enough.
 func (a Accountant) Calibrate(build func(z float64) Event, target, delta, tolerance float64) (float64, Result, error) {
+	return a.calibrate(build, target, delta, tolerance, 1)
+}
+
+// calibrate searches from start on.
+func (a Accountant) calibrate(build func(z float64) Event, target, delta, tolerance, start float64) (float64, Result, error) {
 	if !(target > 0) || math.IsInf(target, 1) || !(tolerance > 0) {
 		return 0, Result{}, fmt.Errorf("calibrate to epsilon %v within %v: %w: both must be positive and finite", target, tolerance, ErrInvalid)
 	}
@@ -28,7 +33,7 @@ func (a Accountant) Calibrate(build func(z float64) Event, target, delta, tolera
 		}
 		return f, nil
 	}
-	lo, flo := 1.0, 0.0
+	lo, flo := start, 0.0
 	f, err := excess(lo)
 	if err != nil {
 		return 0, Result{}, err

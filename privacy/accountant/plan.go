@@ -55,18 +55,21 @@ func Plan(r PlanRequest) (PlanResult, error) {
 	switch {
 	case r.TargetEpsilon == 0:
 		res, err = a.Epsilon(build(z), r.Delta)
-	case r.Q == 1 && (r.Method == Exact || r.Method == GDP || r.Method == PLD):
+	case r.Q == 1 && (r.Method == Exact || r.Method == GDP):
 		var mu float64
 		if mu, err = GaussianMu(r.TargetEpsilon, r.Delta); err == nil {
 			z = math.Sqrt(float64(r.Steps)) / mu
 			res, err = a.Epsilon(build(z), r.Delta)
 		}
 	default:
-		tolerance := 1e-7
+		tolerance, start := 1e-7, 1.0
 		if r.Method == PLD {
-			tolerance = 2e-5 // finer than its grid means nothing
+			tolerance = 2e-5 // finer than its bounds means nothing
+			if z, _, err := (Accountant{Method: RDP}).Calibrate(build, r.TargetEpsilon, r.Delta, 1e-3); err == nil {
+				start = z // a little more than it needs, found in a few milliseconds
+			}
 		}
-		z, res, err = a.Calibrate(build, r.TargetEpsilon, r.Delta, tolerance)
+		z, res, err = a.calibrate(build, r.TargetEpsilon, r.Delta, tolerance, start)
 	}
 	if err != nil {
 		return PlanResult{}, err

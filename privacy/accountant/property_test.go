@@ -11,10 +11,16 @@ import (
 
 // run draws a run of sampled Gaussians over the range that planning is used for.
 func run(t *rapid.T) (q, z float64, steps int64, delta float64) {
-	logUniform := func(name string, lo, hi float64) float64 {
-		return math.Exp(rapid.Float64Range(math.Log(lo), math.Log(hi)).Draw(t, name))
-	}
-	return math.Min(1, logUniform("q", 1e-4, 1.2)), logUniform("z", 0.3, 50), int64(logUniform("steps", 1, 1e5)), logUniform("delta", 1e-12, 1e-3)
+	return math.Min(1, logUniform(t, "q", 1e-4, 1.2)), logUniform(t, "z", 0.5, 50), int64(logUniform(t, "steps", 1, 1e5)), logUniform(t, "delta", 1e-12, 1e-3)
+}
+
+// anyRun draws one over all that the bounds are promised for.
+func anyRun(t *rapid.T) (q, z float64, steps int64, delta float64) {
+	return math.Min(1, logUniform(t, "q", 1e-6, 1.2)), logUniform(t, "z", 0.3, 100), int64(logUniform(t, "steps", 1, 1e6)), logUniform(t, "delta", 1e-15, 1e-2)
+}
+
+func logUniform(t *rapid.T, name string, lo, hi float64) float64 {
+	return math.Exp(rapid.Float64Range(math.Log(lo), math.Log(hi)).Draw(t, name))
 }
 
 func gaussians(q, z float64, n int64) Event { return SelfComposed{PoissonSampled{q, Gaussian{z}}, n} }
@@ -32,22 +38,60 @@ func mustEpsilon(t *rapid.T, a Accountant, e Event, delta float64) Result {
 
 func TestPLDIsTightAndBelowRDP(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		q, z, n, delta := run(t)
+		q, z, n, delta := anyRun(t)
+		if rapid.IntRange(0, 2).Draw(t, "thin out") > 0 {
+			return // a third of the draws keeps the suite quick
+		}
 		e := gaussians(q, z, n)
 		pld := mustEpsilon(t, Accountant{Method: PLD, Tightest: true}, e, delta)
-		// With little noise on a rare sample no affordable grid resolves both the bulk and the tail of a step's losses, and the
-		// lower bound is weak: (q 1.01e-4, z 1.0234, 1,750 steps, delta 1e-12) gives 0.0861 to 0.0909. That the bounds are
-		// right is checked everywhere; that they are close, where they are known to be.
-		if w := pld.Upper - pld.Lower; w > 2e-3*math.Max(1, pld.Upper) && z > 0.5 && q >= 1e-3 && delta >= 1e-10 {
+		rdp := mustEpsilon(t, Accountant{Method: RDP}, e, delta)
+		if w := pld.Upper - pld.Lower; w > 5e-4 && rdp.Upper <= 60 {
 			t.Errorf("q %v z %v steps %d delta %v: bounds %+v apart", q, z, n, delta, pld.Bound)
 		}
-		if usual := mustEpsilon(t, Accountant{Method: PLD}, e, delta); usual.Upper < pld.Upper*(1-1e-9) || usual.Lower != pld.Lower {
-			t.Errorf("q %v z %v steps %d delta %v: %+v by default, %+v at the tightest", q, z, n, delta, usual.Bound, pld.Bound)
-		}
-		if rdp := mustEpsilon(t, Accountant{Method: RDP}, e, delta); pld.Lower > rdp.Upper*(1+1e-9) || rdp.Upper > 0 && pld.Upper > rdp.Upper*(1+1e-4)+2e-4 {
+		if pld.Lower > rdp.Upper*(1+1e-9) || rdp.Upper > 0 && pld.Upper > rdp.Upper*(1+1e-9) {
 			t.Errorf("q %v z %v steps %d delta %v: pld %+v, rdp %v", q, z, n, delta, pld.Bound, rdp.Upper)
 		}
 	})
+}
+
+// What is published lies between the tightest bound and 1e-3 above it, or 2.2e-3 where a reference is further off.
+func TestPLDPublishes(t *testing.T) {
+	for _, c := range []struct {
+		q, z  float64
+		steps int64
+		delta float64
+		over  float64
+	}{
+		{0.01, 1, 10000, 1e-5, 1e-4}, {0.01, 1, 1, 1e-5, 1e-4}, {1, 10, 1000, 1e-9, 1e-4}, {0.04, 1.5, 2250, 1e-5, 1e-4},
+		{0.001, 10, 1000, 1e-5, 1e-3}, {1e-5, 50, 1000000, 1e-5, 1e-3}, {0.001, 10, 10000, 1e-5, 2.2e-3},
+	} {
+		e := gaussians(c.q, c.z, c.steps)
+		tight, err := Accountant{Method: PLD, Tightest: true}.Epsilon(e, c.delta)
+		if err != nil {
+			t.Fatal(err)
+		}
+		usual, err := Accountant{Method: PLD}.Epsilon(e, c.delta)
+		if over := usual.Upper - tight.Upper; err != nil || over <= 0 || over > c.over || usual.Lower != tight.Lower {
+			t.Errorf("%+v: %+v, %v by default, %+v at the tightest", c, usual.Bound, err, tight.Bound)
+		}
+	}
+}
+
+// Bounds that were weak or slow once: rare samples with little noise, whose tail no single tilt resolves.
+func TestPLDHeavyTails(t *testing.T) {
+	for _, c := range []struct {
+		q, z         float64
+		steps        int64
+		delta, known float64
+	}{
+		{1.01e-4, 1.0234, 1750, 1e-12, 0.08914}, {1e-6, 0.3, 1000000, 1e-15, 20.14839}, {1e-6, 0.3, 2, 1e-15, 11.53814}, {1e-4, 0.6, 10000, 1e-5, 0.2748},
+		{3.229e-5, 0.3613, 2, 2.092e-5, 0.0021}, {0.5, 0.3, 3, 1e-15, 58.28846}, {1.3543e-6, 1.2208, 746, 3.1393e-8, 1e-4},
+	} {
+		r, err := Accountant{Method: PLD, Tightest: true}.Epsilon(gaussians(c.q, c.z, c.steps), c.delta)
+		if err != nil || r.Upper-r.Lower > 5e-4 || math.Abs(r.Estimate-c.known) > 3e-4 {
+			t.Errorf("%+v: %+v, %v", c, r.Bound, err)
+		}
+	}
 }
 
 func TestMonotone(t *testing.T) {
@@ -55,6 +99,9 @@ func TestMonotone(t *testing.T) {
 		a := Accountant{Method: m}
 		rapid.Check(t, func(t *rapid.T) {
 			q, z, n, delta := run(t)
+			if m == PLD && rapid.IntRange(0, 3).Draw(t, "thin out") > 0 {
+				return
+			}
 			base := mustEpsilon(t, a, gaussians(q, z, n), delta)
 			f := rapid.Float64Range(1.01, 2).Draw(t, "factor")
 			for name, e := range map[string]Event{
@@ -97,10 +144,10 @@ func TestPLDAgreesWithTheClosedForm(t *testing.T) {
 		for _, delta := range []float64{1e-3, 1e-6, 1e-12} {
 			for _, n := range []float64{1, 10, 1000} {
 				s := step{n: n, parts: []part{{1, sampled{gaussianLaws{mu / math.Sqrt(n)}, 1, false}}}}
-				e := &pldEngine{directions: [][]step{{s}}}
+				e := &pldEngine{directions: [][]step{{s}}, tightest: true}
 				b, _, err := e.epsilon(delta)
 				want := GaussianEpsilon(mu, delta)
-				if err != nil || want < b.Lower || want > b.Upper || b.Upper-b.Lower > 1e-3*math.Max(1, want) {
+				if err != nil || want < b.Lower || want > b.Upper || b.Upper-b.Lower > 1e-4 {
 					t.Errorf("mu %v delta %v over %v steps: %+v, %v, want %v", mu, delta, n, b, err, want)
 				}
 			}

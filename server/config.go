@@ -15,6 +15,7 @@ import (
 	"github.com/sotto-fl/sotto/model/nn"
 	"github.com/sotto-fl/sotto/model/optim"
 	"github.com/sotto-fl/sotto/model/train"
+	"github.com/sotto-fl/sotto/privacy/ledger"
 	"github.com/sotto-fl/sotto/server/coordinator"
 	"github.com/sotto-fl/sotto/server/energy"
 )
@@ -28,6 +29,7 @@ type Config struct {
 	LogLevel  string             `yaml:"log_level" doc:"debug, info, warn or error"`
 	Linger    time.Duration      `yaml:"linger" doc:"how long the server stays up after the last round, so that clients learn that it was the last"`
 	Receivers int                `yaml:"receivers" doc:"reports received at once; each takes one buffer of a report's size, others are told to try again"`
+	Study     ledger.Study       `yaml:"study" doc:"what the run is for, in plain words: written into the ledger before round 1, and onto the report"`
 	Run       coordinator.Config `yaml:"run" doc:"the run: rounds, and what clients train"`
 }
 

@@ -114,7 +114,7 @@ func startLedger(ctx context.Context, dir string, c Config, committee *coordinat
 	if err != nil {
 		return nil, err
 	}
-	plan.Build = version()
+	plan.Build, plan.Study = version(), c.Study
 	return ledger.Create(file, private, time.Now(), plan)
 }
 

@@ -40,13 +40,13 @@ type Plan struct {
 
 // Study says in plain words what the run is for; the report repeats it. It is the curator's word.
 type Study struct {
-	Title    string   `json:"title"`
-	Purpose  string   `json:"purpose"`
-	Data     string   `json:"data"` // whose records, of what
-	Curators []string `json:"curators"`
-	Contact  string   `json:"contact,omitempty"`
-	Region   string   `json:"region,omitempty"`
-	Sector   string   `json:"sector,omitempty"`
+	Title    string   `json:"title" yaml:"title" doc:"title of the study"`
+	Purpose  string   `json:"purpose" yaml:"purpose" doc:"what the model is for"`
+	Data     string   `json:"data" yaml:"data" doc:"whose records, of what"`
+	Curators []string `json:"curators" yaml:"curators" doc:"who answers for the run"`
+	Contact  string   `json:"contact,omitempty" yaml:"contact" doc:"where to write"`
+	Region   string   `json:"region,omitempty" yaml:"region" doc:"where the data comes from"`
+	Sector   string   `json:"sector,omitempty" yaml:"sector" doc:"for example health"`
 }
 
 // Committee is what a ledger must know of a committee record to check signatures.

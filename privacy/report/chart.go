@@ -152,7 +152,11 @@ func (r *Report) accuracyChart() template.HTML {
 	c.line("accuracy", xs, ys)
 	n := len(xs) - 1
 	fmt.Fprintf(&c.b, `<circle cx="%.1f" cy="%.1f" r="4" class="dot accuracy-dot"/>`, c.x(xs[n]), c.y(ys[n]))
-	c.text(c.x(xs[n])-8, c.y(ys[n])+20, "end", "label", fmt.Sprintf("%.1f %%", ys[n]))
+	anchor, dx := "end", 0.0
+	if c.x(xs[n]) < c.width-80 { // beside the curve, not across it
+		anchor, dx = "start", 10
+	}
+	c.text(c.x(xs[n])+dx, c.y(ys[n])+20, anchor, "label", fmt.Sprintf("%.1f %%", ys[n]))
 	return c.done()
 }
 

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/sotto-fl/sotto/privacy/ledger"
@@ -35,10 +34,6 @@ func TestAuditorsDocument(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := ledger.VerifyData(read("data.ledger"), string(read("data.pub")))
-	if err != nil {
-		t.Fatal(err)
-	}
 	refused := func(b []byte, o ...ledger.Option) string {
 		_, err := ledger.Verify(b, key, o...)
 		if err == nil {
@@ -51,7 +46,6 @@ func TestAuditorsDocument(t *testing.T) {
 		"verify -key run.pub -checkpoint run.checkpoint run.ledger":                            Verification(v, true),
 		"verify -key run.pub tampered.ledger":                                                  refused(forge(t, file, v)),
 		"verify -key run.pub -checkpoint run.checkpoint shortened.ledger":                      refused(file[:v.Records[len(v.Records)-1].Offset], ledger.Pinned(pin)),
-		"ledger": Spent(d),
 	}
 	path := filepath.Join("..", "..", "docs", "auditors.md")
 	doc, err := os.ReadFile(path)
@@ -103,13 +97,4 @@ func forge(t *testing.T, file []byte, v *ledger.Verified) []byte {
 	}
 	t.Fatal("no commit")
 	return nil
-}
-
-func TestSpentShowsAlarms(t *testing.T) {
-	d := &ledger.VerifiedData{}
-	d.Set = &ledger.DataSet{ID: "ward 3", Epsilon: 4, Delta: 1e-5}
-	d.Alarms = []*ledger.Alarm{{Server: "fl.example+00000000+AAAA", Reason: "two roots of 7 records"}}
-	if got := Spent(d); !strings.Contains(got, "ALARM: fl.example: two roots of 7 records") {
-		t.Errorf("got %s", got)
-	}
 }

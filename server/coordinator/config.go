@@ -16,6 +16,7 @@ import (
 	"github.com/sotto-fl/sotto/model/train"
 	"github.com/sotto-fl/sotto/privacy"
 	"github.com/sotto-fl/sotto/server/energy"
+	"github.com/sotto-fl/sotto/server/fleet"
 )
 
 // Config is one run: what clients are asked to do and how rounds go. It is the
@@ -34,6 +35,7 @@ type Config struct {
 	Schedule   optim.Schedule      `yaml:"schedule" json:"schedule" doc:"the clients' learning rate over rounds"`
 	EarlyStop  optim.EarlyStopping `yaml:"early_stopping" json:"early_stopping" doc:"end the run when the clients' validation loss no longer falls; patience 0 turns it off"`
 	Energy     energy.Config       `yaml:"energy" json:"energy" doc:"how the work of a round is spread over its clients, and what its joules are worth"`
+	Fleet      fleet.Config        `yaml:"fleet" json:"fleet,omitzero" doc:"noised statistics about the clients, with a budget of their own"`
 	Task       train.Config        `yaml:"task" json:"task" doc:"what each client trains, and how"`
 }
 

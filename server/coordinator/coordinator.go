@@ -28,6 +28,7 @@ import (
 	"github.com/sotto-fl/sotto/internal/config"
 	"github.com/sotto-fl/sotto/model"
 	"github.com/sotto-fl/sotto/privacy"
+	"github.com/sotto-fl/sotto/server/fleet"
 	"github.com/sotto-fl/sotto/server/round"
 	"github.com/sotto-fl/sotto/server/schedule/policy"
 )
@@ -62,6 +63,7 @@ type Coordinator struct {
 	open      *attempt      // the attempt that collects reports, nil between rounds
 	changed   chan struct{} // closed and replaced whenever something above changes
 	over      error         // ErrFinished or ErrHalted once the run has ended
+	window    fleet.Window  // of statistics about the clients; only Run uses it
 	planned   bool          // a round has been planned; only Run uses it
 }
 
@@ -345,11 +347,12 @@ type attempt struct {
 	announcement   keyshare.Announcement // under threshold encryption
 	keys           []keyshare.RoundKey
 	goal           int
-	reserved       int64          // index of the round's reservation in the ledger
-	entry          *entry         // once certified, under a privacy contract
-	pending        *Pending       // once key holders have seen its set
-	lr, clip       float64        // clip: where it adapts, else 0
-	participations map[string]int // with this attempt's, once it is charged
+	took           map[string]float64 // seconds to each accepted report, if statistics are released
+	reserved       int64              // index of the round's reservation in the ledger
+	entry          *entry             // once certified, under a privacy contract
+	pending        *Pending           // once key holders have seen its set
+	lr, clip       float64            // clip: where it adapts, else 0
+	participations map[string]int     // with this attempt's, once it is charged
 	sum            sum
 	plan           *plan // of the work
 	accepted       map[string]bool

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/rs/zerolog"
 
 	"github.com/sotto-fl/sotto/internal/statement"
 	"github.com/sotto-fl/sotto/privacy/ledger"
@@ -45,6 +48,9 @@ func (c Config) PlanOf(committee *Committee, initial [32]byte) (*ledger.Plan, er
 		}
 		p.Committee = k
 	}
+	if p.Metrics, err = c.Fleet.Budget(c.Rounds.Count); err != nil {
+		return nil, err
+	}
 	return p, p.Complete()
 }
 
@@ -71,6 +77,33 @@ func (c *Coordinator) Show(seen int64, plan bool) (ledger.Shown, error) {
 		return ledger.Shown{}, fmt.Errorf("the ledger of run %s: no round is open: %w", c.cfg.Name, ErrStale)
 	}
 	return c.books.Ledger.Show(c.books.Key, seen, a.reserved, plan)
+}
+
+// publish adds a committed round to the fleet's statistics, and when they are due has
+// the ledger know them before anyone else does. It is called between rounds.
+func (c *Coordinator) publish(ctx context.Context, a *attempt) error {
+	if c.books == nil || c.cfg.Fleet.Every == 0 {
+		return nil
+	}
+	c.window.Add(a.took)
+	if !c.window.Due(c.cfg.Fleet) {
+		return nil
+	}
+	metrics, err := c.window.Release(c.cfg.Fleet)
+	if err != nil {
+		return err
+	}
+	for i := range metrics {
+		m := &metrics[i]
+		if _, err := c.books.Ledger.Add(time.Now(), m); errors.Is(err, ledger.ErrOverspend) {
+			zerolog.Ctx(ctx).Warn().Str("name", m.Name).Msg("not released: the budget of statistics about the clients is spent")
+			continue
+		} else if err != nil {
+			return fmt.Errorf("enter %s in the ledger: %w", m.Name, err)
+		}
+		zerolog.Ctx(ctx).Info().Str("name", m.Name).Floats64("values", m.Values).Msg("noised statistic about the clients")
+	}
+	return nil
 }
 
 // reserve sets the round's cost aside before its cohort is drawn and returns the

@@ -8,6 +8,7 @@ import (
 	"github.com/sotto-fl/sotto/internal/statement"
 	"github.com/sotto-fl/sotto/privacy"
 	"github.com/sotto-fl/sotto/privacy/privatise"
+	"github.com/sotto-fl/sotto/server/fleet"
 )
 
 // PrivacyContract is the value of privacy under which the section contract holds.
@@ -23,6 +24,9 @@ func (c Config) validatePrivacy() error {
 	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	switch c.Privacy {
 	case "none":
+		if c.Fleet != (fleet.Config{}) {
+			bad("fleet: statistics about clients are accounted for in a ledger, and privacy: none has none")
+		}
 		if c.Task.Copies > 1 {
 			bad("task.copies: got %d under privacy: none: only DP-SGD averages copies of a record", c.Task.Copies)
 		}
@@ -73,6 +77,11 @@ func (c Config) validatePrivacy() error {
 	}
 	if c.Schedule.Kind == "plateau" || c.EarlyStop.Patience > 0 {
 		bad("schedule, early_stopping: they look at the clients' validation losses, which a contract does not release")
+	}
+	if _, err := c.Fleet.Budget(c.Rounds.Count); err != nil {
+		bad("fleet: %w", err)
+	} else if c.Fleet.Every > 0 && k.Lane == privacy.LaneB {
+		bad("fleet: in lane B nothing is published about who took part")
 	}
 	return errors.Join(problems...)
 }

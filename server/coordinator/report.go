@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/sotto-fl/sotto/server/round"
 )
@@ -42,6 +43,9 @@ func (c *Coordinator) Report(_ context.Context, client string, r Report) (Receip
 				return Receipt{}, fmt.Errorf("add the report of %s: %w", client, err)
 			}
 			a.accepted[client] = true
+			if a.took != nil {
+				a.took[client] = time.Since(a.started).Seconds()
+			}
 			a.bytesUp += int64(len(r.Body))
 			if c.observer != nil {
 				c.observer.ReportAccepted(a.round, len(a.accepted), len(a.cohort))

@@ -74,6 +74,9 @@ func (c *Coordinator) plan(ctx context.Context) (*attempt, error) {
 		a.examples[info.Client] = info.Examples
 	}
 	a.goal, a.reserved = goal, head.Size-1
+	if c.cfg.Fleet.Every > 0 {
+		a.took = map[string]float64{}
+	}
 	if c.committee != nil {
 		c.announce(a, goal, statement.Digest(head.Root))
 	}
@@ -321,6 +324,11 @@ func (c *Coordinator) finish(ctx context.Context, a *attempt, set []string, void
 	}
 	if err := errors.Join(c.enter(a, rec.Ledger, void), c.exclude(rec.Exclusions)); err != nil {
 		return rec, err
+	}
+	if void == nil {
+		if err := c.publish(ctx, a); err != nil {
+			return rec, err
+		}
 	}
 	c.mu.Lock()
 	c.state, c.model, c.open = next, id, nil

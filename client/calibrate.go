@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -14,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sotto-fl/sotto/client/device"
 	"github.com/sotto-fl/sotto/client/energy"
 	"github.com/sotto-fl/sotto/internal/config"
 	"github.com/sotto-fl/sotto/internal/costcurve"
@@ -22,9 +22,6 @@ import (
 	"github.com/sotto-fl/sotto/model/optim"
 	"github.com/sotto-fl/sotto/model/train"
 )
-
-// energyFile is the device's profile in the client's folder. It stays there.
-const energyFile = "energy.json"
 
 // calibrate measures what a task takes in every mode that the system lets us set, and
 // stores the device's profile. Nothing is sent.
@@ -189,20 +186,12 @@ func printProfile(w io.Writer, p energy.Profile) error {
 }
 
 func storeProfile(w io.Writer, dir string, p energy.Profile) error {
-	var b bytes.Buffer
-	if err := p.Write(&b); err != nil {
-		return err
-	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	file := filepath.Join(dir, energyFile)
-	if err := os.WriteFile(file+".new", b.Bytes(), 0o600); err != nil {
+	if err := device.SaveProfile(dir, p); err != nil {
 		return err
 	}
-	if err := os.Rename(file+".new", file); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(w, "stored in %s; nothing was sent\n", file)
+	_, err := fmt.Fprintf(w, "stored in %s; nothing was sent\n", filepath.Join(dir, device.ProfileFile))
 	return err
 }

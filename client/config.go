@@ -13,10 +13,11 @@ import (
 // Config is the client's configuration file. It belongs to the data holder; no
 // server can change it.
 type Config struct {
-	Data     string `yaml:"data" doc:"folder of the images to train on: one sub-folder a class, IDX files, or CIFAR-10 batches"`
-	Ledger   string `yaml:"ledger" doc:"folder of the ledger of what is spent on the data; all clients that use the data must name the same; empty for .sotto inside data"`
-	Threads  int    `yaml:"threads" doc:"processors that training may use; 0 for all"`
-	LogLevel string `yaml:"log_level" doc:"debug, info, warn or error"`
+	Data         string `yaml:"data" doc:"folder of the images to train on: one sub-folder a class, IDX files, or CIFAR-10 batches"`
+	Ledger       string `yaml:"ledger" doc:"folder of the ledger of what is spent on the data; all clients that use the data must name the same; empty for .sotto inside data"`
+	OfferProfile bool   `yaml:"offer_profile" doc:"tell the server what work costs this device, from energy.json (client calibrate), so that it can order the work and the mode that cost least; what rounds take is told only where their privacy allows it"`
+	Threads      int    `yaml:"threads" doc:"processors that training may use; 0 for all"`
+	LogLevel     string `yaml:"log_level" doc:"debug, info, warn or error"`
 }
 
 const (
@@ -32,7 +33,7 @@ func (c Config) ledgerFolder() string {
 	return filepath.Join(c.Data, books.FolderName)
 }
 
-func defaultConfig() Config { return Config{LogLevel: "info"} }
+func defaultConfig() Config { return Config{OfferProfile: true, LogLevel: "info"} }
 
 // Validate reports every problem at once, each with its key path.
 func (c Config) Validate() error {

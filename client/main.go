@@ -24,6 +24,7 @@ const usage = `usage: client COMMAND [flags]
   calibrate           measure seconds and joules of a task in every mode; sends nothing
   join INVITATION     make a key here and get a certificate for it
   approve [PRINT]     show the committee of key holders; with its fingerprint, permit it
+  energy              joules of the rounds so far, by phase and how they are known
   run                 take part until the run is finished
   keyholder           hold keys for the committee until the run is finished
   ledger              what was spent on the data, over all runs and servers
@@ -49,7 +50,7 @@ example: client check -data images && client join -data images sotto-invite-... 
 `
 
 var commands = map[string]func(ctx context.Context, args []string, stdout, stderr io.Writer) error{
-	"check": check, "calibrate": calibrate, "join": join, "approve": approve, "run": take, "keyholder": hold, "ledger": spent,
+	"check": check, "calibrate": calibrate, "energy": energyTotals, "join": join, "approve": approve, "run": take, "keyholder": hold, "ledger": spent,
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -81,7 +82,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	default:
 		command, ok := commands[name]
 		if !ok {
-			return config.WithHint(config.Usagef("unknown command %q", name), "commands are check, calibrate, join, approve, run, keyholder, ledger and version; see client help")
+			return config.WithHint(config.Usagef("unknown command %q", name), "commands are check, calibrate, join, approve, energy, run, keyholder, ledger and version; see client help")
 		}
 		return command(ctx, args[1:], stdout, stderr)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/sotto-fl/sotto/client/books"
+	"github.com/sotto-fl/sotto/client/device"
 	"github.com/sotto-fl/sotto/client/identity"
 	"github.com/sotto-fl/sotto/client/participant"
 	"github.com/sotto-fl/sotto/client/policy"
@@ -203,6 +204,14 @@ func take(ctx context.Context, args []string, _, stderr io.Writer) error {
 		return err
 	}
 	p := participant.New(client.Name(), client, &data{dir: c.Data, name: client.Name(), log: log}, &trainer{}, seal, secrets, own)
+	machine, err := device.Open(dir, device.Options{Offer: c.OfferProfile})
+	if err != nil {
+		return config.WithHint(err, "measure the device again: client calibrate -dir "+dir)
+	}
+	defer machine.Close()
+	source, tier := machine.Source()
+	log.Info().Str("source", source).Str("tier", tier.String()).Bool("offers_profile", machine.Offer() != nil).Msg("energy is booked")
+	p.On(machine)
 	err = p.Run(ctx, participant.Info{Examples: n})
 	switch {
 	case err == nil:
@@ -275,8 +284,10 @@ func (t *trainer) Borrow(_ context.Context, task train.Config) (*train.Trainer, 
 		if t.t, err = train.New(task); err != nil {
 			return nil, nil, err
 		}
-		t.t.SetWorkers(runtime.GOMAXPROCS(0)) // nobody else computes in this process
 		t.hash = string(b)
 	}
+	// Nobody else computes in this process. An order's power mode may have changed how
+	// many processors there are.
+	t.t.SetWorkers(runtime.GOMAXPROCS(0))
 	return t.t, func() {}, nil
 }

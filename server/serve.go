@@ -192,6 +192,7 @@ func open(ctx context.Context, dir string, c Config) (*parts, error) {
 // coordinator makes the coordinator; record is nil without encryption.
 func (p *parts) coordinator(ctx context.Context, c Config, record *keyshare.SignedRecord) (*coordinator.Coordinator, error) {
 	o := p.options
+	o.Telemetry = &energyLog{path: filepath.Join(p.dir, "run", energyFile)}
 	if record != nil {
 		o.Committee = &coordinator.Committee{Record: *record}
 		o.Spools = coordinator.Folder(filepath.Join(p.dir, "run"))

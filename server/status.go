@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/sotto-fl/sotto/internal/term"
@@ -16,6 +17,7 @@ import (
 // status reads the stored run; it works beside a server that is serving.
 func status(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	f, dir := flags("status")
+	joulesToo := f.Bool("energy", false, "")
 	if _, err := parse(f, args, ""); err != nil {
 		return err
 	}
@@ -32,7 +34,11 @@ func status(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(stdout, "run %s: %d of %d rounds\n", c.Run.Name, s.Round, c.Run.Rounds.Count)
+	if *joulesToo {
+		return showEnergy(stdout, *dir, s)
+	}
 	var rows [][]string
+	known := slices.ContainsFunc(s.History, func(r coordinator.Record) bool { return r.Energy != nil })
 	for _, r := range s.History {
 		state := "ok"
 		if r.Void != "" {
@@ -40,8 +46,20 @@ func status(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		}
 		rows = append(rows, []string{strconv.Itoa(r.Round), state, fmt.Sprintf("%d/%d", r.Accepted, r.Cohort),
 			cell(r.Train), cell(r.Validation), cell(r.Test), fmt.Sprintf("%.1f s", r.Seconds)})
+		if known {
+			last := &rows[len(rows)-1]
+			if r.Energy == nil {
+				*last = append(*last, "-")
+			} else {
+				*last = append(*last, joules(r.Energy.Clients))
+			}
+		}
 	}
-	return term.Table(stdout, []string{"round", "state", "reports", "train", "validation", "test", "time"}, rows)
+	head := []string{"round", "state", "reports", "train", "validation", "test", "time"}
+	if known {
+		head = append(head, "clients' energy")
+	}
+	return term.Table(stdout, head, rows)
 }
 
 func cell(m *coordinator.Metric) string {

@@ -19,6 +19,7 @@ import (
 	"github.com/sotto-fl/sotto/model/checkpoint"
 	"github.com/sotto-fl/sotto/model/kernel"
 	"github.com/sotto-fl/sotto/server/coordinator"
+	"github.com/sotto-fl/sotto/server/energy"
 	"github.com/sotto-fl/sotto/simulations/results"
 	"github.com/sotto-fl/sotto/simulations/scenario"
 )
@@ -80,6 +81,11 @@ func runScenario(ctx context.Context, args []string, stdout, stderr io.Writer) e
 		sum.Rounds = f.Round
 		if f.Test != nil {
 			sum.TestAccuracy, sum.TestLoss = f.Test.Accuracy, f.Test.Loss
+		}
+	}
+	for i := range r.Records {
+		if rec := &r.Records[i]; rec.Void == "" {
+			sum.Energy = sum.Energy.Add(energyOf(rec))
 		}
 	}
 	if sum.Epsilon, err = epsilons(s); err != nil {
@@ -216,6 +222,7 @@ func (p *progress) RoundFinished(r coordinator.Record) {
 		Round: r.Round, Accuracy: math.NaN(), Loss: math.NaN(), TrainLoss: math.NaN(),
 		Accepted: r.Accepted, Rejected: r.Rejected, Discarded: r.Discarded, Dropped: r.Cohort - r.Accepted,
 		BytesUp: r.BytesUp, BytesDown: r.BytesDown, Seconds: r.Seconds,
+		Energy: energyOf(&r),
 	}
 	if r.Test != nil {
 		row.Accuracy, row.Loss = r.Test.Accuracy, r.Test.Loss
@@ -232,6 +239,26 @@ func (p *progress) RoundFinished(r coordinator.Record) {
 	if err := p.out.AddRound(row); err != nil {
 		p.stop(err)
 	}
+}
+
+// energyOf is what a round cost by its orders; nil where nothing is known.
+func energyOf(r *coordinator.Record) *results.Energy {
+	if r.Energy == nil {
+		return nil
+	}
+	e := &results.Energy{Grams: math.NaN()}
+	if r.Energy.Grams > 0 {
+		e.Grams = r.Energy.Grams
+	}
+	for _, part := range []struct {
+		to *float64
+		j  *energy.Joules
+	}{{&e.Clients, r.Energy.Clients}, {&e.Network, r.Energy.Network}, {&e.Server, r.Energy.Server}, {&e.Holders, r.Energy.Holders}} {
+		if *part.to = math.NaN(); part.j != nil {
+			*part.to, e.Tier = part.j.Joules, max(e.Tier, int(part.j.Tier))
+		}
+	}
+	return e
 }
 
 // line is a round in one line; what was not measured is left out.

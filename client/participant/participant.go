@@ -18,6 +18,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/sotto-fl/sotto/aggregation"
+	"github.com/sotto-fl/sotto/client/energy"
 	"github.com/sotto-fl/sotto/internal/seed"
 	"github.com/sotto-fl/sotto/model"
 	"github.com/sotto-fl/sotto/model/dataset"
@@ -51,6 +52,9 @@ type Participant struct {
 	backoff  *rand.Rand
 	pause    func(context.Context, time.Duration) error // nil where time is not real
 
+	device     Device     // may be nil
+	spent      []Spent    // not yet told
+	attending  *attending // what the client waits for
 	taskHash   [32]byte
 	task       train.Config
 	layout     model.Layout
@@ -92,7 +96,8 @@ func (p *Participant) Run(ctx context.Context, info Info) error {
 	log := zerolog.Ctx(ctx)
 	failures := 0
 	for {
-		order, err := p.server.CheckIn(ctx, info)
+		order, err := p.server.CheckIn(ctx, p.declare(info))
+		p.ordered(ctx, err == nil || errors.Is(err, ErrFinished))
 		if err == nil {
 			err = p.Work(ctx, order)
 		}
@@ -148,6 +153,7 @@ func (p *Participant) Work(ctx context.Context, o Order) error {
 	if err != nil {
 		return err
 	}
+	p.enter(energy.Download)
 	global, err := p.server.Model(ctx, o.Model, p.layout.Size())
 	if err != nil {
 		return fmt.Errorf("fetch the model of round %d: %w", o.Round, err)
@@ -166,15 +172,21 @@ func (p *Participant) Work(ctx context.Context, o Order) error {
 	if err := p.allow(ctx, o, sealing, contract); err != nil {
 		return err
 	}
+	restore, err := p.begin(ctx, o)
+	if err != nil {
+		return err
+	}
 	var values []int32
 	if contract != nil {
 		values, err = p.step(ctx, o, sealing, contract, global)
 	} else {
 		values, err = p.update(ctx, o, number(o, sealing), global)
 	}
+	restore()
 	if err != nil {
 		return err
 	}
+	p.enter(energy.Encrypt)
 	body, err := p.body(o, sealing, values)
 	if err != nil {
 		return err
@@ -190,7 +202,10 @@ func (p *Participant) Work(ctx context.Context, o Order) error {
 	r := Report{Run: o.Run, Round: o.Round, Attempt: o.Attempt, Model: o.Model, TaskHash: o.TaskHash, Body: body}
 	// The work is done and costly: the report is tried until the round's time is
 	// up, through lost connections.
-	return p.report(ctx, r, o.Deadline)
+	p.enter(energy.Upload)
+	err = p.report(ctx, r, o.Deadline)
+	p.attend(ctx, o, contract)
+	return err
 }
 
 // prepare checks the order and opens the data when the task is new.

@@ -37,6 +37,42 @@ type Row struct {
 	BytesUp   int64
 	BytesDown int64
 	Seconds   float64
+	Energy    *Energy // nil where nothing is known
+}
+
+// Energy is what a round cost, modelled, in joules; NaN where a part is unknown. Clients
+// are above idle.
+type Energy struct {
+	Clients float64 `json:"-"`
+	Network float64 `json:"-"`
+	Server  float64 `json:"-"`
+	Holders float64 `json:"-"`
+	Tier    int     `json:"tier"` // the worst of the parts: 0 external meter to 5 default
+	Grams   float64 `json:"-"`    // CO2e, SCI of a round
+}
+
+// MarshalJSON writes what is unknown as null.
+func (e Energy) MarshalJSON() ([]byte, error) {
+	type plain Energy
+	return json.Marshal(struct {
+		Clients *float64 `json:"joules_clients"`
+		Network *float64 `json:"joules_network"`
+		Server  *float64 `json:"joules_server"`
+		Holders *float64 `json:"joules_holders"`
+		Grams   *float64 `json:"gco2e"`
+		plain
+	}{measured(e.Clients), measured(e.Network), measured(e.Server), measured(e.Holders), measured(e.Grams), plain(e)})
+}
+
+// Add returns the sum of two rounds' energies; either may be nil.
+func (e *Energy) Add(f *Energy) *Energy {
+	if e == nil {
+		return f
+	}
+	if f == nil {
+		return e
+	}
+	return &Energy{e.Clients + f.Clients, e.Network + f.Network, e.Server + f.Server, e.Holders + f.Holders, max(e.Tier, f.Tier), e.Grams + f.Grams}
 }
 
 // Summary is a finished run. TestAccuracy and TestLoss are those of the final
@@ -60,6 +96,9 @@ type Summary struct {
 	// Of the same run without privacy, where it was asked for; timed apart.
 	BaselineSeconds  float64 `json:"baseline_seconds,omitempty"`
 	BaselineAccuracy float64 `json:"baseline_accuracy,omitempty"`
+
+	// Of runs whose clients' devices are modelled; all rounds together.
+	Energy *Energy `json:"energy,omitempty"`
 
 	// Finish fills in those of the following that are zero.
 	PeakRSS   int64  `json:"peak_rss_bytes"`
@@ -96,6 +135,7 @@ type Writer struct {
 var header = []string{
 	"round", "accuracy", "loss", "train_loss", "accepted", "rejected", "discarded", "dropped",
 	"bytes_up", "bytes_down", "seconds", "cumulative",
+	"joules_clients", "joules_network", "joules_server", "joules_holders", "tier", "gco2e",
 }
 
 // Create makes the folder dir, with its parents, and starts its files. A folder
@@ -137,12 +177,17 @@ func (w *Writer) AddRound(r Row) error {
 	w.rows = append(w.rows, r)
 	count := func(n int) string { return strconv.Itoa(n) }
 	size := func(n int64) string { return strconv.FormatInt(n, 10) }
-	return w.line([]string{
+	cells := []string{
 		count(r.Round), metric(r.Accuracy), metric(r.Loss), metric(r.TrainLoss),
 		count(r.Accepted), count(r.Rejected), count(r.Discarded), count(r.Dropped),
 		size(r.BytesUp), size(r.BytesDown),
 		strconv.FormatFloat(r.Seconds, 'f', 3, 64), strconv.FormatFloat(w.cumulative, 'f', 3, 64),
-	})
+		"", "", "", "", "", "",
+	}
+	if e := r.Energy; e != nil {
+		copy(cells[len(cells)-6:], []string{metric(e.Clients), metric(e.Network), metric(e.Server), metric(e.Holders), count(e.Tier), metric(e.Grams)})
+	}
+	return w.line(cells)
 }
 
 // metric writes six digits, which is more than a test set resolves; an empty cell

@@ -21,7 +21,8 @@ var look = flag.String("look", "", "write the learning curve to this file")
 
 var rows = []Row{
 	{Round: 1, Accuracy: 0.5, Loss: 1.5, TrainLoss: 2, Accepted: 9, Rejected: 1, Dropped: 1, BytesUp: 10, BytesDown: 20, Seconds: 1.25},
-	{Round: 2, Accuracy: 0.9123456789, Loss: math.NaN(), TrainLoss: math.Inf(1), Accepted: 8, Discarded: 2, BytesUp: 1 << 40, Seconds: 2},
+	{Round: 2, Accuracy: 0.9123456789, Loss: math.NaN(), TrainLoss: math.Inf(1), Accepted: 8, Discarded: 2, BytesUp: 1 << 40, Seconds: 2,
+		Energy: &Energy{Clients: 12.5, Network: math.NaN(), Server: 3, Holders: math.NaN(), Tier: 3, Grams: math.NaN()}},
 }
 
 func TestFolder(t *testing.T) {
@@ -30,9 +31,9 @@ func TestFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const head = "round,accuracy,loss,train_loss,accepted,rejected,discarded,dropped,bytes_up,bytes_down,seconds,cumulative\n"
+	const head = "round,accuracy,loss,train_loss,accepted,rejected,discarded,dropped,bytes_up,bytes_down,seconds,cumulative,joules_clients,joules_network,joules_server,joules_holders,tier,gco2e\n"
 	want := head
-	for i, line := range []string{"1,0.5,1.5,2,9,1,0,1,10,20,1.250,1.250\n", "2,0.912346,,,8,0,2,0,1099511627776,0,2.000,3.250\n"} {
+	for i, line := range []string{"1,0.5,1.5,2,9,1,0,1,10,20,1.250,1.250,,,,,,\n", "2,0.912346,,,8,0,2,0,1099511627776,0,2.000,3.250,12.5,,3,,3,\n"} {
 		if err := w.AddRound(rows[i]); err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/sotto-fl/sotto/client/device"
+	"github.com/sotto-fl/sotto/internal/config"
+	"github.com/sotto-fl/sotto/internal/term"
+)
+
+// energyTotals is the command energy: what rounds took, by phase and tier.
+func energyTotals(_ context.Context, args []string, stdout, _ io.Writer) error {
+	f := flag.NewFlagSet("energy", flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	dir := f.String("dir", defaultDir, "")
+	if err := f.Parse(args); err != nil {
+		return usageOf(err)
+	}
+	if f.NArg() > 0 {
+		return config.Usagef("energy takes flags only, got %q", f.Arg(0))
+	}
+	totals, err := device.Totals(*dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		_, err = fmt.Fprintf(stdout, "nothing is logged in %s yet; client run does\n", *dir)
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	var all device.Total
+	row := func(name string, t device.Total) []string {
+		return []string{name, t.Joules.Tier.String(), fmt.Sprintf("%.4g J ± %.0f %%", t.Joules.Value, 100*t.Joules.RelErr), fmt.Sprintf("%.4g J", t.AboveIdle), fmt.Sprintf("%.1f s", t.Seconds)}
+	}
+	for _, t := range totals {
+		rows = append(rows, row(t.Phase, t))
+		all.Joules, all.AboveIdle, all.Seconds = all.Joules.Add(t.Joules), all.AboveIdle+t.AboveIdle, all.Seconds+t.Seconds
+	}
+	rows = append(rows, row("all", all))
+	if _, err := fmt.Fprintln(stdout, "joules of this machine while it took part, idle power included; above idle is 0 without client calibrate"); err != nil {
+		return err
+	}
+	return term.Table(stdout, []string{"phase", "tier", "energy", "above idle", "time"}, rows)
+}

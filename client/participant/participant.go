@@ -192,6 +192,7 @@ func (p *Participant) Work(ctx context.Context, o Order) error {
 		return err
 	}
 	if contract != nil {
+		p.enter(energy.Wait)
 		if err := p.keepTime(ctx, o, contract.contract.UploadAfter-time.Since(arrived)); err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -111,7 +112,7 @@ func joules(j *energy.Joules) string {
 // privacy lets it be known here.
 func showEnergy(w io.Writer, dir string, s *coordinator.State) error {
 	var rows, orders [][]string
-	bounded := map[string]bool{}
+	bounded := map[string]string{} // the latest of each client
 	for _, r := range s.History {
 		e := r.Energy
 		if e == nil {
@@ -133,7 +134,8 @@ func showEnergy(w io.Writer, dir string, s *coordinator.State) error {
 			orders = append(orders, []string{strconv.Itoa(r.Round), o.Client, strconv.FormatInt(o.Tasks, 10), mode, fmt.Sprintf("%.4g J", o.Joules), fmt.Sprintf("%.3g s", o.Seconds)})
 		}
 		for _, b := range e.Bounded {
-			bounded[b] = true
+			who, _, _ := strings.Cut(b, ":")
+			bounded[who] = b
 		}
 	}
 	if rows == nil {
@@ -150,8 +152,8 @@ func showEnergy(w io.Writer, dir string, s *coordinator.State) error {
 			return err
 		}
 	}
-	for _, b := range slices.Sorted(maps.Keys(bounded)) {
-		fmt.Fprintf(w, "bounded: %s\n", b)
+	for _, who := range slices.Sorted(maps.Keys(bounded)) {
+		fmt.Fprintf(w, "bounded: %s\n", bounded[who])
 	}
 	lines, err := told(filepath.Join(dir, "run", energyFile))
 	if err != nil || lines == nil {

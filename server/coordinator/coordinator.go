@@ -52,7 +52,7 @@ type Coordinator struct {
 	telemetry Telemetry                 // may be nil
 	scheduler Scheduler                 // nil: everyone does the task's epochs
 	past      map[string]policy.History // of clients, for the scheduler; only Run uses it
-	named     map[string]string         // why a client's figures were bounded last; only Run uses it
+	named     map[string]string         // the class that bounded a client's figures; only Run uses it
 
 	mu        sync.Mutex
 	state     *State

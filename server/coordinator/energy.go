@@ -197,8 +197,8 @@ func (c *Coordinator) assign(ctx context.Context, number int, ready []Info) ([]I
 		if b := &bounded[i]; b.Problem != "" {
 			line := fmt.Sprintf("%s (class %s): %s", candidates[i].Client, b.Class.Name, b.Problem)
 			p.bounded = append(p.bounded, line)
-			if c.named[candidates[i].Client] != b.Problem { // said once
-				c.named[candidates[i].Client] = b.Problem
+			if c.named[candidates[i].Client] != b.Class.Name { // said once
+				c.named[candidates[i].Client] = b.Class.Name
 				zerolog.Ctx(ctx).Warn().Str("client", candidates[i].Client).Str("class", b.Class.Name).Str("reason", b.Problem).Msg("energy profile bounded")
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/test/bufconn"
 
+	"github.com/sotto-fl/sotto/aggregation/terms"
 	clientid "github.com/sotto-fl/sotto/client/identity"
 	"github.com/sotto-fl/sotto/client/participant"
 	"github.com/sotto-fl/sotto/privacy/ledger"
@@ -33,6 +34,7 @@ func (orders) BodySize() int                                { return 1 }
 func (orders) Show(int64, bool) (ledger.Shown, error) {
 	return ledger.Shown{}, coordinator.ErrNoLedger
 }
+func (orders) Hasher() *terms.Hasher                            { return nil }
 func (orders) Declare(*energy.Offer, []coordinator.Spent) error { return nil }
 func (orders) Next(context.Context) (coordinator.Order, error) {
 	return coordinator.Order{Round: 1, Deadline: time.Minute}, nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
@@ -53,6 +54,9 @@ func parse(f *flag.FlagSet, args []string, what string) (string, error) {
 	return argument, nil
 }
 
+// defaultName is that of a run that was given none; `server init` makes it unique.
+const defaultName = "first-run"
+
 func usageOf(err error) error {
 	if errors.Is(err, flag.ErrHelp) {
 		return err
@@ -63,11 +67,18 @@ func usageOf(err error) error {
 func initServer(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	f, dir := flags("init")
 	c := defaultConfig()
+	c.Run.Name = ""
 	if err := config.Load(&c, config.Sources{Env: os.Environ(), Args: args, Flags: f}); err != nil {
 		return err
 	}
 	if f.NArg() > 0 {
 		return config.Usagef("init takes flags only, got %q", f.Arg(0))
+	}
+	if c.Run.Name == "" {
+		// Key holders remember the rounds of each name and sign none of them again.
+		suffix := make([]byte, 3)
+		rand.Read(suffix)
+		c.Run.Name = fmt.Sprintf("%s-%s-%x", defaultName, time.Now().UTC().Format("20060102"), suffix)
 	}
 	if err := c.Run.Complete(); err != nil {
 		return &config.UsageError{Err: err}

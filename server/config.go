@@ -41,7 +41,7 @@ func defaultConfig() Config {
 		Listen: "127.0.0.1:7443", Address: "localhost:7443", LogLevel: "info",
 		Linger: 10 * time.Second, Receivers: 8,
 		Run: coordinator.Config{
-			Name: "first-run", Seed: 1, Encryption: coordinator.EncryptionThreshold, Committee: coordinator.DefaultCommittee(), Privacy: "none",
+			Name: defaultName, Seed: 1, Encryption: coordinator.EncryptionThreshold, Committee: coordinator.DefaultCommittee(), Privacy: "none",
 			Rounds:   coordinator.DefaultRounds(),
 			Update:   aggregation.Codec{Bits: 16, Range: 1},
 			Weights:  "examples",

@@ -33,7 +33,7 @@ func TestReadme(t *testing.T) {
 		}
 		commands = strings.ReplaceAll(commands, change.from, change.to)
 	}
-	script := "port PORT\nexec sh -e readme.sh\nstdout '^joined localhost:[0-9]+ as site-4'\nstdout '^run first-run: 10 of 10 rounds$'\n" +
+	script := "port PORT\nexec sh -e readme.sh\nstdout '^joined localhost:[0-9]+ as site-4'\nstdout '^run first-run-[0-9]+-[0-9a-f]+: 10 of 10 rounds$'\n" +
 		"stdout '^ +10  ok +4/4 '\ngrep 'run finished' server.log\ngrep 'the run is finished' clients/site-4.log\n-- readme.sh --\n" + commands
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "readme.txtar"), []byte(script), 0o600); err != nil {

@@ -420,7 +420,7 @@ func TestServerReplays(t *testing.T) {
 
 // No field of a header can be changed by anyone but the client.
 func TestHeaderIsBound(t *testing.T) {
-	quote(t, "R10", "The header names announcement, client, key, order, H(ciphertext), for each point a salted commitment to the share and H(sealed share), and the voucher's word; the client signs all of it.")
+	quote(t, "R10", "The header names announcement, client, key, the order with the work that the client does for it, H(ciphertext), for each point a salted commitment to the share and H(sealed share), and the voucher's word; the client signs all of it.")
 	w := newWorld(t, testInsecureRing, 4, 3, 1, 3)
 	u := w.upload(0)
 	check := func(h Header) error { return h.Verify(w.record, w.announcement.Hash(), testNow, nil) }

@@ -201,7 +201,7 @@ func (h *Holder) Keys(w KeysWanted) ([]keyshare.RoundKey, error) {
 		keys = append(keys, roundKey{round, k})
 	}
 	if len(keys) == 0 {
-		return nil, fmt.Errorf("%w: rounds %d to %d of run %q are closed, or their keys were made before and are gone", keyshare.ErrSpent, w.First, last, w.Run)
+		return nil, fmt.Errorf("%w: rounds %d to %d of run %q are closed, or their keys were made before and are gone; if this run is new, its name was used before: its operator has to choose another (run.name)", keyshare.ErrSpent, w.First, last, w.Run)
 	}
 	if made {
 		if err := h.keys.sync(); err != nil {

@@ -329,6 +329,8 @@ func TestLostKeys(t *testing.T) {
 	for _, gone := range []uint64{3, keysAhead + 2} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, 2, 3)
+			w.coordinator()
+			w.store.state.History = []Record{{Round: 1, Attempt: 1, Void: "some holders were silent"}}
 			m := w.members[1]
 			m.odd = func(s *HolderSession, task HolderTask) bool {
 				if task.Publish == nil || task.Publish.First > gone {
@@ -349,7 +351,7 @@ func TestLostKeys(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := c.Snapshot()
-			if d := cmp.Diff([]string{"1.1 void=false objected=0", "2.1 void=false objected=0"}, outline(s)); d != "" {
+			if d := cmp.Diff([]string{"1.1 void=false objected=0", "2.1 void=false objected=0"}, outline(s)[1:]); d != "" {
 				t.Fatal(d)
 			}
 			if s.Spent != int(gone) || !slices.Equal(m.signed, []uint64{gone + 1, gone + 2}) {
@@ -358,6 +360,31 @@ func TestLostKeys(t *testing.T) {
 			checkParams(t, s, 2*moved("abc"))
 		})
 	}
+}
+
+// A new run under a name whose rounds a key holder knows does not start.
+func TestNameUsedTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, 3)
+		m := w.members[2]
+		m.odd = func(s *HolderSession, task HolderTask) bool {
+			if task.Publish == nil || task.Publish.First > 2 {
+				return false
+			}
+			later := *task.Publish
+			later.First = 3
+			if err := m.do(s, HolderTask{Publish: &later}); err != nil {
+				t.Error(err)
+			}
+			return true
+		}
+		if _, err := w.run(nil); !errors.Is(err, ErrHalted) || !strings.Contains(err.Error(), "a name is never used twice") {
+			t.Errorf("got %v, want ErrHalted", err)
+		}
+		if len(m.signed) > 0 {
+			t.Errorf("signed in %v", m.signed)
+		}
+	})
 }
 
 func TestAttachHolderRefuses(t *testing.T) {

@@ -22,7 +22,7 @@ import (
 // Config is one run: what clients are asked to do and how rounds go. It is the
 // same in a deployment and in a simulation.
 type Config struct {
-	Name       string              `yaml:"name" json:"name" doc:"name of the run; part of every round's identity"`
+	Name       string              `yaml:"name" json:"name" doc:"name of the run; part of every round's identity, and never used twice: server init makes one with the date and a random end"`
 	Seed       uint64              `yaml:"seed" json:"seed" doc:"root of the cohort draw, the initial model and the clients' shuffling"`
 	Encryption string              `yaml:"encryption" json:"encryption" doc:"how updates travel: 'threshold' encrypts them to the key holders; 'none' must be written out: the server then sees every update"`
 	Committee  CommitteeConfig     `yaml:"committee" json:"committee" doc:"the key holders, under threshold encryption"`

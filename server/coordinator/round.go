@@ -179,6 +179,9 @@ func (c *Coordinator) skip(ctx context.Context, ticket uint64) error {
 	if n == 0 {
 		return nil
 	}
+	if next.Round == 0 && next.Spent == 0 && len(next.History) == 0 {
+		return fmt.Errorf("%w: key holders know the first %d rounds of a run named %s, and this one is new: a name is never used twice; choose another (run.name), or restore the directory of the run that had it", ErrHalted, n, c.cfg.Name)
+	}
 	next.Spent += int(n)
 	if err := c.store.Commit(ctx, &next); err != nil {
 		return fmt.Errorf("record that %d rounds have no keys: %w", n, err)

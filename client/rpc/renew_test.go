@@ -30,7 +30,6 @@ type orders struct{}
 func (orders) Attach(coordinator.Info) (rpc.Session, error) { return orders{}, nil }
 func (orders) Close()                                       {}
 func (orders) Model([32]byte) ([]float32, error)            { return nil, coordinator.ErrStale }
-func (orders) Hasher() *terms.Hasher                        { return nil }
 
 func (orders) BodySize() int { return 1 }
 func (orders) Show(int64, bool) (ledger.Shown, error) {

@@ -219,16 +219,18 @@ func (c *Coordinator) assign(ctx context.Context, number int, ready []Info) ([]I
 	if lane == policy.LaneB { // public constants, whoever is there
 		r.Cohort = max(1, int(math.Round(c.cfg.Contract.Divisor())))
 	}
-	all := make([]*work, len(candidates))
+	var all []*work // as r.Clients
+	var who []Info
 	for i, info := range candidates {
 		w, err := c.candidate(info, bounded[i], r)
-		if err != nil {
-			return nil, nil, fmt.Errorf("client %s: %w", info.Client, err)
+		if err != nil { // its own figures must not stop the others
+			p.bounded = append(p.bounded, fmt.Sprintf("%s: left out: %v", info.Client, err))
+			continue
 		}
 		if w.candidate.Curve.Window >= unhurried {
 			p.bounded = append(p.bounded, fmt.Sprintf("%s: by its figures it cannot do the least work, %d steps, in time", info.Client, w.candidate.Min))
 		}
-		all[i] = w
+		all, who = append(all, w), append(who, info)
 		r.Clients = append(r.Clients, w.candidate)
 	}
 	assigned, err := c.scheduler.Plan(r)
@@ -245,12 +247,12 @@ func (c *Coordinator) assign(ctx context.Context, number int, ready []Info) ([]I
 		if !w.Offered { // the names are ours
 			w.Order.Mode, w.Order.SwitchTo, w.Order.SwitchAfter = "", "", 0
 		}
-		w.Records = c.records(w.Order.Tasks, candidates[a.Client].Examples)
-		w.price(c.usual(candidates[a.Client].Examples))
-		name := candidates[a.Client].Client
+		w.Records = c.records(w.Order.Tasks, who[a.Client].Examples)
+		w.price(c.usual(who[a.Client].Examples))
+		name := who[a.Client].Client
 		p.by[name], p.tasks = w, p.tasks+w.Order.Tasks
 		p.reports = append(p.reports, name)
-		cohort = append(cohort, candidates[a.Client])
+		cohort = append(cohort, who[a.Client])
 	}
 	if p.tasks > 0 {
 		p.reference = max(1, int64(math.Round(float64(p.tasks)/float64(len(cohort)))))
@@ -335,7 +337,9 @@ func (c *Coordinator) candidate(info Info, b energy.Bounded, r policy.Round) (*w
 	err := w.under(deadline.Seconds())
 	if errors.Is(err, costcurve.ErrNoTime) || err == nil && w.candidate.Curve.Max() < max(1, least) {
 		w.candidate.Max = max(1, least)
-		err = w.under(costcurve.MaxSeconds)
+		if err = w.under(costcurve.MaxSeconds); err == nil && w.candidate.Curve.Max() < least {
+			err = fmt.Errorf("%w: %d steps are the least work", costcurve.ErrNoTime, least)
+		}
 	}
 	return w, err
 }

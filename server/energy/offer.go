@@ -144,6 +144,11 @@ func bound(o *Offer, task string, class Class, band float64) Bounded {
 				p.Name, p.Seconds, p.Joules, class.Name, class.Seconds, class.Joules, band, s, j)
 		}
 	}
+	// Figures that no device has would stop a solver, and with it the run.
+	if _, err := b.Device.Curve(costcurve.Terms{Deadline: costcurve.MaxSeconds}); err != nil {
+		typical.Problem = err.Error()
+		return typical
+	}
 	return b
 }
 
@@ -169,8 +174,10 @@ func median(clients []Client, task string) (class Class, known bool) {
 	if n := len(seconds); n > 0 {
 		slices.Sort(seconds)
 		slices.Sort(joules)
-		class.Seconds, class.Joules = seconds[n/2], max(joules[n/2], leastJoules)
-		known = n >= 3
+		s, j := seconds[n/2], max(joules[n/2], leastJoules)
+		if j/s <= costcurve.MaxWatts {
+			class.Seconds, class.Joules, known = s, j, n >= 3
+		}
 	}
 	return class, known
 }

@@ -21,6 +21,8 @@ const usage = `usage: simulations [COMMAND] [flags]
 
   run      run a scenario (this is what happens without a command)
   compare  run policies of who works how much on one fleet; what each costs in joules
+  audit    hide canaries in all rounds of a scenario's contract; what they give away,
+           beside the certified epsilon
   data     write a folder of images for each of several clients, for trying
            server and client on one machine
   version  print the version
@@ -50,6 +52,12 @@ flags of compare:
   -seeds K, -first-seed N   seeds N to N+K-1 (default 1 to 5)
   -workers N, -out DIR   as for run
 
+flags of audit:
+  -scenario FILE   whose contract, of unit example or group (default the default run's)
+  -canaries N      random records at the clip norm (default 600)
+  -seed N          one seed is one audit (default 1)
+  -out FILE        the result as JSON
+
 flags of data:
   -out DIR         where to write (default sites)
   -clients N       how many folders (default 4)
@@ -78,6 +86,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = runScenario(ctx, args, stdout, stderr)
 	case "compare":
 		err = comparePolicies(ctx, args, stdout, stderr)
+	case "audit":
+		err = auditScenario(ctx, args, stdout, stderr)
 	case "data":
 		err = writeData(args, stdout)
 	case "version":
@@ -85,7 +95,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	case "help":
 		_, err = io.WriteString(stdout, usage)
 	default:
-		err = config.WithHint(config.Usagef("unknown command %q", command), "commands are run, compare, data and version; see simulations help")
+		err = config.WithHint(config.Usagef("unknown command %q", command), "commands are run, compare, audit, data and version; see simulations help")
 	}
 	if errors.Is(err, flag.ErrHelp) {
 		io.WriteString(stdout, usage)

@@ -110,6 +110,13 @@ func report(w io.Writer, path string, task *train.Config) (*dataset.Set, error) 
 		task.Normalization.Mean[c], task.Normalization.Std[c] = 0.5, 0.5
 	}
 	fmt.Fprintf(w, "%s: %d images, %d classes, %d unreadable files\n", path, set.Len(), len(set.Classes()), len(problems))
+	if set.HasGroups() {
+		groups, most := set.Groups(), 0
+		for _, g := range groups {
+			most = max(most, len(g))
+		}
+		fmt.Fprintf(w, "%d groups (patients, writers, devices) with up to %d images each\n", len(groups), most)
+	}
 	var rows [][]string
 	for i, n := range set.Counts() {
 		rows = append(rows, []string{set.Classes()[i], strconv.Itoa(n)})

@@ -259,6 +259,9 @@ func (d *data) Open(task train.Config) (training, validation *dataset.Set, err e
 	if len(problems) > 0 {
 		d.log.Warn().Int("skipped", len(problems)).Msg("some files could not be read; client check lists them")
 	}
+	if set.HasGroups() {
+		d.log.Info().Int("groups", len(set.Groups())).Int("images", set.Len()).Msg("images belong to groups")
+	}
 	if task.ValidationFraction == 0 {
 		return set, nil, nil
 	}

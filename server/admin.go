@@ -67,18 +67,15 @@ func usageOf(err error) error {
 func initServer(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	f, dir := flags("init")
 	c := defaultConfig()
-	c.Run.Name = ""
+	// Key holders remember the rounds of each name and sign none of them again.
+	suffix := make([]byte, 3)
+	rand.Read(suffix)
+	c.Run.Name = fmt.Sprintf("%s-%s-%x", defaultName, time.Now().UTC().Format("20060102"), suffix)
 	if err := config.Load(&c, config.Sources{Env: os.Environ(), Args: args, Flags: f}); err != nil {
 		return err
 	}
 	if f.NArg() > 0 {
 		return config.Usagef("init takes flags only, got %q", f.Arg(0))
-	}
-	if c.Run.Name == "" {
-		// Key holders remember the rounds of each name and sign none of them again.
-		suffix := make([]byte, 3)
-		rand.Read(suffix)
-		c.Run.Name = fmt.Sprintf("%s-%s-%x", defaultName, time.Now().UTC().Format("20060102"), suffix)
 	}
 	if err := c.Run.Complete(); err != nil {
 		return &config.UsageError{Err: err}

@@ -35,6 +35,7 @@ func (orders) BodySize() int { return 1 }
 func (orders) Show(int64, bool) (ledger.Shown, error) {
 	return ledger.Shown{}, coordinator.ErrNoLedger
 }
+func (orders) Hasher() *terms.Hasher                            { return nil }
 func (orders) Declare(*energy.Offer, []coordinator.Spent) error { return nil }
 func (orders) Next(context.Context) (coordinator.Order, error) {
 	return coordinator.Order{Round: 1, Deadline: time.Minute}, nil

@@ -1,21 +1,24 @@
 package serveropt
 
-// EffectiveSteps is the weighted mean of the clients' local steps: what FedNova moves the
-// model by, along the weighted mean of their updates of one step each (Wang et al. 2020,
-// "Tackling the Objective Inconsistency Problem", arXiv:2007.07481, with plain steps in
-// place of the norms of momentum, which let a client of few steps outweigh the rest). It is
-// summed as deviations from reference, so that it is exactly reference when all did that
-// many. weights are positive and as many as steps; without any it is reference.
-func EffectiveSteps(weights []float64, steps []int64, reference int64) float64 {
+import "github.com/sotto-fl/sotto/internal/costcurve"
+
+// MeanProgress is the weighted mean of how far the clients' local steps took them
+// (costcurve.Progress), over how far reference steps do: by that FedNova moves the model
+// along the weighted mean of updates that were scaled to reference steps (Wang et al. 2020,
+// "Tackling the Objective Inconsistency Problem", arXiv:2007.07481). It is summed as
+// deviations from reference, so that it is exactly 1 when all did that many. weights are
+// positive and as many as steps; without any it is 1.
+func MeanProgress(weights []float64, steps []int64, reference int64) float64 {
+	unit := costcurve.Progress(reference)
 	var total, deviation float64
 	for i, w := range weights {
 		total += w
-		deviation += float64(w * float64(steps[i]-reference))
+		deviation += float64(w * (costcurve.Progress(steps[i]) - unit))
 	}
 	if total == 0 {
-		return float64(reference)
+		return 1
 	}
-	return float64(reference) + deviation/total
+	return 1 + deviation/(total*unit)
 }
 
 // Rescale multiplies mean by factor in place; by 1 it changes no bit.

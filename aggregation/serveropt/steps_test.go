@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/sotto-fl/sotto/internal/costcurve"
 	"pgregory.net/rapid"
 )
 
@@ -29,18 +30,18 @@ func TestFedNova(t *testing.T) {
 		var averaged, scaled, normalised, effective float64
 		for i := range n {
 			averaged += weights[i] * deltas[i]
-			scaled += weights[i] * (float64(reference) / float64(steps[i])) * deltas[i]
-			normalised += weights[i] / total * deltas[i] / float64(steps[i])
-			effective += weights[i] / total * float64(steps[i])
+			scaled += weights[i] * (costcurve.Progress(reference) / costcurve.Progress(steps[i])) * deltas[i]
+			normalised += weights[i] / total * deltas[i] / costcurve.Progress(steps[i])
+			effective += weights[i] / total * costcurve.Progress(steps[i])
 		}
 		mean := []float64{scaled / total}
-		Rescale(mean, EffectiveSteps(weights, steps, reference)/float64(reference))
+		Rescale(mean, MeanProgress(weights, steps, reference))
 		if equal && math.Float64bits(mean[0]) != math.Float64bits(averaged/total) {
 			t.Fatalf("equal work gives %v, federated averaging %v", mean[0], averaged/total)
 		}
 		size := 0.0
 		for i := range n {
-			size = max(size, math.Abs(deltas[i])*effective/float64(steps[i]))
+			size = max(size, math.Abs(deltas[i])*effective/costcurve.Progress(steps[i]))
 		}
 		if want := effective * normalised; math.Abs(mean[0]-want) > 1e-12*size {
 			t.Fatalf("got %v, FedNova is %v", mean[0], want)
@@ -48,8 +49,8 @@ func TestFedNova(t *testing.T) {
 	})
 }
 
-func TestEffectiveStepsOfNobody(t *testing.T) {
-	if got := EffectiveSteps(nil, nil, 7); got != 7 {
-		t.Errorf("got %v, want the reference", got)
+func TestMeanProgressOfNobody(t *testing.T) {
+	if got := MeanProgress(nil, nil, 7); got != 1 {
+		t.Errorf("got %v, want 1", got)
 	}
 }

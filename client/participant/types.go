@@ -82,13 +82,13 @@ type Order struct {
 }
 
 // Scale is what an update of that work is multiplied by before it is clipped or weighted,
-// so that it counts for what a step of it did: FedNova (Wang et al. 2020, arXiv:2007.07481)
-// with plain steps. It is 1 for equal work.
+// so that it counts for how far its work went: FedNova (Wang et al. 2020, arXiv:2007.07481),
+// see costcurve.Progress. It is 1 for equal work.
 func (o Order) Scale() float64 {
 	if o.Plan.Tasks == 0 {
 		return 1
 	}
-	return float64(o.Reference) / float64(o.Plan.Tasks)
+	return costcurve.Progress(o.Reference) / costcurve.Progress(o.Plan.Tasks)
 }
 
 // Sealing is what it takes to encrypt an update. See the coordinator's type of the

@@ -160,10 +160,9 @@ func (p *plan) opened(set []string, took time.Duration) {
 	}
 }
 
-// rescale undoes the clients' scaling to reference steps: the mean of updates of a step
-// becomes one of as many steps as the clients in set did in the mean, weighted as they
-// are (the effective steps of FedNova, Wang et al. 2020). Equal work leaves the mean as
-// it is, bit for bit.
+// rescale undoes the clients' scaling to reference steps: the model moves as far as the
+// clients in set went in the mean, weighted as they are (FedNova, Wang et al. 2020).
+// Equal work leaves the mean as it is, bit for bit.
 func (p *plan) rescale(mean []float64, set []string, weights []float64) {
 	if p == nil || p.reference == 0 {
 		return
@@ -172,7 +171,7 @@ func (p *plan) rescale(mean []float64, set []string, weights []float64) {
 	for i, name := range set {
 		steps[i] = p.by[name].Order.Tasks
 	}
-	serveropt.Rescale(mean, serveropt.EffectiveSteps(weights, steps, p.reference)/float64(p.reference))
+	serveropt.Rescale(mean, serveropt.MeanProgress(weights, steps, p.reference))
 }
 
 // assign chooses a round's clients and their work; c.mu is held. It is a function of who
@@ -221,6 +220,7 @@ func (c *Coordinator) assign(ctx context.Context, number int, ready []Info) ([]I
 	}
 	var all []*work // as r.Clients
 	var who []Info
+	here := make(map[string]bool, len(candidates))
 	for i, info := range candidates {
 		w, err := c.candidate(info, bounded[i], r)
 		if err != nil { // its own figures must not stop the others
@@ -231,7 +231,13 @@ func (c *Coordinator) assign(ctx context.Context, number int, ready []Info) ([]I
 			p.bounded = append(p.bounded, fmt.Sprintf("%s: by its figures it cannot do the least work, %d steps, in time", info.Client, w.candidate.Min))
 		}
 		all, who = append(all, w), append(who, info)
+		here[info.Client] = true
 		r.Clients = append(r.Clients, w.candidate)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.past)) {
+		if !here[name] && visible(lane) {
+			r.Away = append(r.Away, c.past[name])
+		}
 	}
 	assigned, err := c.scheduler.Plan(r)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -95,6 +96,40 @@ func TestRefusesWrongLaneAndTask(t *testing.T) {
 	s := scenario.Default()
 	if _, err := NewWorld(s, w.fleet.Config, 1); err == nil {
 		t.Error("an encrypted scenario is accepted, and would not be encrypted")
+	}
+}
+
+// Surplus power changes no plan of a policy that does not ask for it, no joule, and the
+// CO2e of all; a limit of rounds holds for every client.
+func TestConditions(t *testing.T) {
+	w := small(t)
+	sun, err := fleet.ReadSolar(strings.NewReader("time,a\n0,1\n300,1\n"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(name string, on Conditions) Costs {
+		on.Target, on.Workers = 0.999, 2
+		r, err := w.Simulate(context.Background(), name, on)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Rounds[len(r.Rounds)-1].Costs
+	}
+	dark, light := run("random-full", Conditions{}), run("random-full", Conditions{Solar: sun})
+	if dark.Device != light.Device || !(light.Grams < dark.Grams) {
+		t.Errorf("%+v without the sun, %+v with it", dark, light)
+	}
+	run("fedzero", Conditions{Solar: sun})
+	limited, err := w.Simulate(context.Background(), "fedcs", Conditions{Limit: 1, Workers: 2, Target: 0.999})
+	if err != nil {
+		t.Fatal(err)
+	}
+	free, err := w.Simulate(context.Background(), "fedcs", Conditions{Workers: 2, Target: 0.999})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !(limited.Jain > free.Jain) {
+		t.Errorf("Jain %v with a limit of one round, %v without", limited.Jain, free.Jain)
 	}
 }
 

@@ -18,7 +18,8 @@ type pldEngine struct {
 	directions [][]step
 	gauss      float64 // mu^2 of the unsampled Gaussians beside
 	tightest   bool
-	rdp        engine // nil where it does not know the event
+	rdp        engine  // nil where it does not know the event
+	pure       float64 // epsilon at delta 0 by basic composition; 0 unless all terms are pure
 	transforms transforms
 }
 
@@ -26,7 +27,7 @@ func newPLD(r reduced, adj Adjacency, tightest bool) (engine, error) {
 	if len(r.terms) == 0 {
 		return closedForm{gaussianEngine{math.Sqrt(r.gauss) * adj.sensitivity()}, tightest}, nil
 	}
-	e := &pldEngine{tightest: tightest, gauss: r.gauss * adj.sensitivity() * adj.sensitivity()}
+	e := &pldEngine{tightest: tightest, gauss: r.gauss * adj.sensitivity() * adj.sensitivity(), pure: pureEpsilon(r, adj)}
 	if mu := math.Sqrt(e.gauss); mu > 1/minPLDMultiplier {
 		return nil, unsupported(PLD, adj, Gaussian{1 / mu}, "beside other kinds its multiplier must be at least 0.04 in all")
 	}
@@ -55,6 +56,28 @@ func newPLD(r reduced, adj Adjacency, tightest bool) (engine, error) {
 		e.rdp = rdp
 	}
 	return e, nil
+}
+
+// pureEpsilon adds up the epsilons of terms none of which can fail; 0 where one can.
+func pureEpsilon(r reduced, adj Adjacency) float64 {
+	if r.gauss > 0 {
+		return 0
+	}
+	sum := 0.0
+	for _, t := range r.terms {
+		switch x := t.event.(type) {
+		case Laplace:
+			sum += float64(t.n) * adj.sensitivity() / x.NoiseMultiplier
+		case EpsilonDelta:
+			if x.Delta > 0 {
+				return 0
+			}
+			sum += float64(t.n) * x.Epsilon
+		default:
+			return 0
+		}
+	}
+	return sum * (1 + 1e-12)
 }
 
 // step returns the dominating pair of one term in one direction, and whether the other direction differs.
@@ -185,6 +208,13 @@ func (e *pldEngine) ask(q query, rdp func(engine, float64) (Bound, float64, erro
 			out.Upper = max(min(out.Upper, b.Upper), out.Lower)
 			out.Estimate = min(out.Estimate, out.Upper)
 		}
+	}
+	switch {
+	case e.pure == 0:
+	case !q.forDelta && e.pure < out.Upper:
+		out = Bound{out.Lower, min(out.Estimate, e.pure), max(e.pure, out.Lower)}
+	case q.forDelta && q.epsilon >= e.pure:
+		out = Bound{}
 	}
 	return out, 0, nil
 }

@@ -104,8 +104,8 @@ func TestLedgerRefusesPlantedBugs(t *testing.T) {
 			func(b *book) error { return b.certify(6) }, ledger.ErrFloor,
 			func(b *book) error { return b.certify(7) },
 		},
-		"refund after opening": {
-			func(b *book) error { return errors.Join(b.certify(7), b.void()) },
+		"refund twice": {
+			func(b *book) error { return errors.Join(b.void(), b.refund(3)) },
 			func(b *book) error { return b.refund(4) }, ledger.ErrOrder,
 			func(*book) error { return nil },
 		},
@@ -146,5 +146,24 @@ func TestLedgerRefusesPlantedBugs(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// Closures of all holders are taken down for a round whose set was certified, and give the server nothing
+// back: only data holders may take back charges of their own on them.
+func TestRefundAfterOpeningStaysCharged(t *testing.T) {
+	b := newBook(t)
+	if err := errors.Join(b.certify(7), b.void()); err != nil {
+		t.Fatal(err)
+	}
+	before := b.Balance()
+	if before.Rounds != 1 {
+		t.Fatalf("%d rounds charged, want 1", before.Rounds)
+	}
+	if err := b.refund(4); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.Balance(); got != before {
+		t.Errorf("the balance went from %+v to %+v", before, got)
 	}
 }

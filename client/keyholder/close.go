@@ -23,7 +23,7 @@ func (h *Holder) Forswear(w ClosureWanted) (keyshare.Closure, error) {
 	refuse := func(why string) (keyshare.Closure, error) {
 		return none, fmt.Errorf("%w: round %d of run %.80q %s", keyshare.ErrSpent, w.Round, w.Run, why)
 	}
-	head := Head{w.Run, w.Round}
+	head := Head(w)
 	switch {
 	case w.Run == "" || len(w.Run) > maxRun || w.Round < 1 || w.Round > h.memory.published[w.Run]:
 		return refuse("is none that this holder ever had keys for")

@@ -262,7 +262,27 @@ func (c Coder) add1(acc []uint64, src []byte) (bad uint64) {
 // Two limbs are read as bits 0 to 63-shift of one load and the rest of a second
 // one 7 bytes on; where the two overlap they have the same bits.
 
+// check2 looks at the top bits alone first, as add2 does: honest coefficients rarely reach
+// those of the maximum.
 func (c Coder) check2(src []byte, n int) (bad uint64) {
+	if doubt2(src, n, 255|c.mask(1)<<8, c.max[0]>>56|c.max[1]<<8, uint(c.bits)) {
+		return c.above2(src, n)
+	}
+	return 0
+}
+
+func doubt2(src []byte, n int, high, limit uint64, step uint) bool {
+	pos := uint(0)
+	var doubt uint64
+	for range n {
+		at := pos>>3 + 7
+		doubt |= limit - 1 - binary.LittleEndian.Uint64(src[at:at+8:at+8])>>(pos&7)&high
+		pos += step
+	}
+	return doubt>>63 != 0
+}
+
+func (c Coder) above2(src []byte, n int) (bad uint64) {
 	high, limit0, limit1, step := 255|c.mask(1)<<8, c.max[0], c.max[1], uint(c.bits)
 	pos := uint(0)
 	for range n {
@@ -282,7 +302,7 @@ func (c Coder) check2(src []byte, n int) (bad uint64) {
 // large and is looked at again.
 func (c Coder) add2(acc []uint64, src []byte) (bad uint64) {
 	if add2(acc, src, 255|c.mask(1)<<8, c.max[0]>>56|c.max[1]<<8, uint(c.bits)) {
-		return c.check2(src, len(acc)/2)
+		return c.above2(src, len(acc)/2)
 	}
 	return 0
 }

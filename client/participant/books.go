@@ -43,7 +43,7 @@ func (p *Participant) releaseOf(o Order, s *sealed) Release {
 	return Release{
 		Run: o.Run, Round: a.Round, Attempt: o.Attempt, Contract: s.terms.Privacy, Record: s.record.Hash(),
 		Task: o.TaskHash, Ledger: a.Ledger,
-		Work: statement.New("sotto/work/v1").Fixed(o.Model[:]).Fixed(a.Task[:]).Fixed(a.Contract[:]).Int(p.training.Len()).Hash(),
+		Work: statement.New("sotto/data-ledger-work/v1").Fixed(o.Model[:]).Fixed(a.Task[:]).Fixed(a.Contract[:]).Int(p.training.Len()).Hash(),
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,13 +80,12 @@ func newPrivateWorldOf(t *testing.T, change func(*Config)) (w *world, p *pages, 
 
 // killAt stops the run at a point of the round's last part, once.
 func killAt(w *world, p *pages, point string, kill func()) {
-	once := false
+	var once atomic.Bool // members run at once
 	switch point {
 	case "before the set is stored", "set stored, nobody has signed":
 		call := map[string]string{"before the set is stored": "propose certified=false", "set stored, nobody has signed": "propose certified=true"}[point]
 		w.store.crash = func(got string) error {
-			if got == call && !once {
-				once = true
+			if got == call && once.CompareAndSwap(false, true) {
 				return errCrash
 			}
 			return nil
@@ -96,10 +96,9 @@ func killAt(w *world, p *pages, point string, kill func()) {
 		for i, m := range w.members {
 			m.odd = func(s *HolderSession, t HolderTask) bool {
 				first := point == "one holder has signed"
-				if once || (first && (t.Sign == nil || i > 0)) || (!first && t.Open == nil) {
+				if (first && (t.Sign == nil || i > 0)) || (!first && t.Open == nil) || !once.CompareAndSwap(false, true) {
 					return false
 				}
-				once = true
 				if first {
 					if err := m.do(s, t); err != nil {
 						w.t.Error(err)

@@ -83,6 +83,8 @@ type Accountant struct {
 	// Tightest makes PLD answer with its tightest upper bound. By default it adds what ReferenceInterval would have added, within
 	// limits, so that numbers agree with reference implementations; lower and estimate are unaffected.
 	Tightest bool
+
+	sampled bool // within a sample
 }
 
 // Epsilon returns the epsilon of e at delta, which must be in (0, 1).

@@ -49,18 +49,28 @@ func RoundedNorm(clip, beta float64, dims int64) float64 {
 	return math.Min(always, math.Sqrt(likely))
 }
 
-// DistributedGaussianRDP is the Rényi divergence of one distributed discrete Gaussian sum by the direct route, for
-// cross-checks: sensitivity l2 in integer units, shares of scale sigma, dims coordinates. Kairouz, Liu, Steinke 2021, Proposition 14.
+// DistributedGaussianRDP bounds the Rényi divergence of one distributed discrete Gaussian sum: sensitivity l2 in integer units, shares of
+// scale sigma, dims coordinates. Kairouz, Liu, Steinke 2021, Proposition 14. For one share it is the discrete Gaussian's own, order l2^2/(2 sigma^2).
 func DistributedGaussianRDP(order, l2, sigma float64, shares, dims int64) float64 {
+	return discreteRDP(order, l2, sigma*math.Sqrt(float64(shares)), sigma, shares, dims)
+}
+
+// discreteRDP is the same where the scale charged may be less than the shares give.
+func discreteRDP(order, l2, scale, sigma float64, shares, dims int64) float64 {
 	d := float64(dims)
 	tau := Tau(sigma, shares)
-	scale := sigma * math.Sqrt(float64(shares))
 	s2 := l2 / scale
 	s1 := l2 * math.Min(math.Sqrt(d), l2) / scale
 	return min(
 		order/2*s2*s2+tau*d,
 		order/2*(s2*s2+2*s1*tau+tau*tau*d),
 		order/2*(s2+math.Sqrt(d)*tau)*(s2+math.Sqrt(d)*tau))
+}
+
+// discreteMu is the epsilon for which the sum is epsilon^2/2-zCDP. Kairouz, Liu, Steinke 2021, Theorem 1.
+func discreteMu(l2, scale, sigma float64, shares, dims int64) float64 {
+	d, tau, s2 := float64(dims), Tau(sigma, shares), l2/scale
+	return math.Min(math.Sqrt(s2*s2+2*tau*d), s2+tau*math.Sqrt(d))
 }
 
 // ratioShift bounds twice the log ratio of densities whose per-coordinate factors lie within 1 +- eta, sum of eta being kappa.

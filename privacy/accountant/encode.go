@@ -69,6 +69,11 @@ type wire struct {
 	Batch           int64             `json:"batch"`
 	Cap             int64             `json:"cap"`
 	Steps           int64             `json:"steps"`
+	Coefficients    []float64         `json:"coefficients"`
+	Separation      int64             `json:"separation"`
+	Participations  int64             `json:"participations"`
+	P               float64           `json:"p"`
+	K               int64             `json:"k"`
 	Count           int64             `json:"count"`
 	Event           json.RawMessage   `json:"event"`
 	Events          []json.RawMessage `json:"events"`
@@ -114,6 +119,12 @@ func decode(b []byte, depth int) (Event, error) {
 		return FixedSize{w.Records, w.Batch, in}, nil
 	case Tree{}.kind():
 		return Tree{w.NoiseMultiplier, w.Steps}, nil
+	case Matrix{}.kind():
+		return Matrix{w.NoiseMultiplier, w.Coefficients, w.Steps, w.Separation, w.Participations}, nil
+	case Exponential{}.kind():
+		return Exponential{w.Epsilon}, nil
+	case RandomizedResponse{}.kind():
+		return RandomizedResponse{w.P, w.K}, nil
 	case SelfComposed{}.kind():
 		return SelfComposed{in, w.Count}, nil
 	case Composed{}.kind():
@@ -160,8 +171,14 @@ func (e TruncatedPoisson) MarshalJSON() ([]byte, error) {
 	type f TruncatedPoisson
 	return tagged(e, f(e))
 }
-func (e FixedSize) MarshalJSON() ([]byte, error)    { type f FixedSize; return tagged(e, f(e)) }
-func (e Tree) MarshalJSON() ([]byte, error)         { type f Tree; return tagged(e, f(e)) }
+func (e FixedSize) MarshalJSON() ([]byte, error)   { type f FixedSize; return tagged(e, f(e)) }
+func (e Tree) MarshalJSON() ([]byte, error)        { type f Tree; return tagged(e, f(e)) }
+func (e Matrix) MarshalJSON() ([]byte, error)      { type f Matrix; return tagged(e, f(e)) }
+func (e Exponential) MarshalJSON() ([]byte, error) { type f Exponential; return tagged(e, f(e)) }
+func (e RandomizedResponse) MarshalJSON() ([]byte, error) {
+	type f RandomizedResponse
+	return tagged(e, f(e))
+}
 func (e SelfComposed) MarshalJSON() ([]byte, error) { type f SelfComposed; return tagged(e, f(e)) }
 
 // MarshalJSON writes the canonical form.

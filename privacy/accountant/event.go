@@ -90,6 +90,30 @@ type (
 		Steps           int64   `json:"steps"`
 	}
 
+	// Matrix is the matrix mechanism on a sum over Steps: noise of NoiseMultiplier, in clips, times the inverse of a lower triangular
+	// Toeplitz strategy whose first column is Coefficients. A unit takes part in at most Participations steps, any two of them at least
+	// Separation apart; the strategy has at most so many bands.
+	Matrix struct {
+		NoiseMultiplier float64   `json:"noise_multiplier"`
+		Coefficients    []float64 `json:"coefficients"`
+		Steps           int64     `json:"steps"`
+		Separation      int64     `json:"separation"`
+		Participations  int64     `json:"participations"`
+	}
+
+	// Exponential is the exponential mechanism with probabilities in proportion to e^(epsilon quality / 2 sensitivity): it is
+	// Epsilon-DP, and more, for its losses lie in an interval of length Epsilon.
+	Exponential struct {
+		Epsilon float64 `json:"epsilon"`
+	}
+
+	// RandomizedResponse reports a unit's own value out of K, or, with probability P, one drawn uniformly from all K. Under ZeroOut the
+	// neighbour's report is uniform.
+	RandomizedResponse struct {
+		P float64 `json:"p"`
+		K int64   `json:"k"`
+	}
+
 	// Composed is all Events in turn, each free to depend on the outputs before it, their parameters fixed in advance.
 	Composed struct {
 		Events []Event `json:"events"`
@@ -102,20 +126,23 @@ type (
 	}
 )
 
-func (NoOp) kind() string             { return "no-op" }
-func (NonPrivate) kind() string       { return "non-private" }
-func (Gaussian) kind() string         { return "gaussian" }
-func (DiscreteGaussian) kind() string { return "discrete-gaussian" }
-func (Skellam) kind() string          { return "skellam" }
-func (Concentrated) kind() string     { return "zcdp" }
-func (EpsilonDelta) kind() string     { return "epsilon-delta" }
-func (Laplace) kind() string          { return "laplace" }
-func (PoissonSampled) kind() string   { return "poisson-sampled" }
-func (TruncatedPoisson) kind() string { return "truncated-poisson" }
-func (FixedSize) kind() string        { return "fixed-size" }
-func (Tree) kind() string             { return "tree" }
-func (Composed) kind() string         { return "composed" }
-func (SelfComposed) kind() string     { return "self-composed" }
+func (NoOp) kind() string               { return "no-op" }
+func (NonPrivate) kind() string         { return "non-private" }
+func (Gaussian) kind() string           { return "gaussian" }
+func (DiscreteGaussian) kind() string   { return "discrete-gaussian" }
+func (Skellam) kind() string            { return "skellam" }
+func (Concentrated) kind() string       { return "zcdp" }
+func (EpsilonDelta) kind() string       { return "epsilon-delta" }
+func (Laplace) kind() string            { return "laplace" }
+func (PoissonSampled) kind() string     { return "poisson-sampled" }
+func (TruncatedPoisson) kind() string   { return "truncated-poisson" }
+func (FixedSize) kind() string          { return "fixed-size" }
+func (Tree) kind() string               { return "tree" }
+func (Matrix) kind() string             { return "matrix" }
+func (Exponential) kind() string        { return "exponential" }
+func (RandomizedResponse) kind() string { return "randomized-response" }
+func (Composed) kind() string           { return "composed" }
+func (SelfComposed) kind() string       { return "self-composed" }
 
 // Validate checks every parameter of e and of the events inside it.
 func Validate(e Event) error {
@@ -181,6 +208,31 @@ func (e FixedSize) validate() error {
 
 func (e Tree) validate() error {
 	return first(positive(e, "noise_multiplier", e.NoiseMultiplier), count(e, "steps", e.Steps))
+}
+
+func (e Matrix) validate() error {
+	if err := first(positive(e, "noise_multiplier", e.NoiseMultiplier), count(e, "steps", e.Steps), count(e, "separation", e.Separation),
+		count(e, "participations", e.Participations)); err != nil {
+		return err
+	}
+	if n := len(e.Coefficients); n < 1 || n > maxBands {
+		return fmt.Errorf("%s: %w: %d coefficients, must be 1 to %d", e.kind(), ErrInvalid, n, maxBands)
+	}
+	for i, c := range e.Coefficients {
+		if !(math.Abs(c) <= 1e6) || i == 0 && !(c >= 1e-6) {
+			return fmt.Errorf("%s: %w: coefficient %v, the first must be positive and all at most a million", e.kind(), ErrInvalid, c)
+		}
+	}
+	return nil
+}
+
+func (e Exponential) validate() error { return nonNegative(e, "epsilon", e.Epsilon) }
+
+func (e RandomizedResponse) validate() error {
+	if !(e.P > 0 && e.P <= 1) {
+		return fmt.Errorf("%s: %w: p %v, must lie in (0, 1]", e.kind(), ErrInvalid, e.P)
+	}
+	return count(e, "k", e.K)
 }
 
 func (e Composed) validate() error {

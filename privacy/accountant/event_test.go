@@ -24,6 +24,9 @@ var everyKind = []Event{
 	Composed{[]Event{Gaussian{1}, SelfComposed{PoissonSampled{0.5, Laplace{1e-7}}, 12}}},
 	Composed{[]Event{}},
 	SelfComposed{Gaussian{1e21}, 3},
+	Matrix{NoiseMultiplier: 4, Coefficients: []float64{1, 0.5}, Steps: 100, Separation: 10, Participations: 3},
+	Exponential{0.5},
+	RandomizedResponse{P: 0.3, K: 10},
 }
 
 func TestEncodeRoundTrip(t *testing.T) {
@@ -49,16 +52,19 @@ func TestEncodeIsStable(t *testing.T) {
 	for want, e := range map[string]Event{
 		`{"kind":"no-op"}`:                           NoOp{},
 		`{"kind":"gaussian","noise_multiplier":1.5}`: everyKind[2],
-		`{"kind":"discrete-gaussian","sigma":512,"sensitivity":300,"dims":26010,"shares":7,"share_sigma":194}`: everyKind[3],
-		`{"kind":"skellam","variance":1000000,"l1":2048,"l2":512}`:                                             everyKind[4],
-		`{"kind":"zcdp","rho":0.25,"xi":0}`:                                                                    everyKind[5],
-		`{"kind":"epsilon-delta","epsilon":0.5,"delta":1e-9}`:                                                  everyKind[6],
-		`{"kind":"poisson-sampled","q":0.01,"event":{"kind":"gaussian","noise_multiplier":1}}`:                 everyKind[8],
-		`{"kind":"truncated-poisson","records":1000,"q":0.05,"cap":80,"noise_multiplier":1}`:                   everyKind[9],
-		`{"kind":"fixed-size","records":1000,"batch":10,"event":{"kind":"gaussian","noise_multiplier":1}}`:     everyKind[10],
-		`{"kind":"tree","noise_multiplier":8,"steps":100}`:                                                     everyKind[11],
-		`{"kind":"self-composed","event":{"kind":"gaussian","noise_multiplier":1e+21},"count":3}`:              everyKind[14],
-		`{"kind":"composed","events":[{"kind":"laplace","noise_multiplier":2},{"kind":"no-op"}]}`:              Composed{[]Event{Laplace{2}, NoOp{}}},
+		`{"kind":"discrete-gaussian","sigma":512,"sensitivity":300,"dims":26010,"shares":7,"share_sigma":194}`:         everyKind[3],
+		`{"kind":"skellam","variance":1000000,"l1":2048,"l2":512}`:                                                     everyKind[4],
+		`{"kind":"zcdp","rho":0.25,"xi":0}`:                                                                            everyKind[5],
+		`{"kind":"epsilon-delta","epsilon":0.5,"delta":1e-9}`:                                                          everyKind[6],
+		`{"kind":"poisson-sampled","q":0.01,"event":{"kind":"gaussian","noise_multiplier":1}}`:                         everyKind[8],
+		`{"kind":"truncated-poisson","records":1000,"q":0.05,"cap":80,"noise_multiplier":1}`:                           everyKind[9],
+		`{"kind":"fixed-size","records":1000,"batch":10,"event":{"kind":"gaussian","noise_multiplier":1}}`:             everyKind[10],
+		`{"kind":"tree","noise_multiplier":8,"steps":100}`:                                                             everyKind[11],
+		`{"kind":"self-composed","event":{"kind":"gaussian","noise_multiplier":1e+21},"count":3}`:                      everyKind[14],
+		`{"kind":"composed","events":[{"kind":"laplace","noise_multiplier":2},{"kind":"no-op"}]}`:                      Composed{[]Event{Laplace{2}, NoOp{}}},
+		`{"kind":"matrix","noise_multiplier":4,"coefficients":[1,0.5],"steps":100,"separation":10,"participations":3}`: everyKind[15],
+		`{"kind":"exponential","epsilon":0.5}`:                                                                         everyKind[16],
+		`{"kind":"randomized-response","p":0.3,"k":10}`:                                                                everyKind[17],
 	} {
 		got, err := Encode(e)
 		if err != nil || string(got) != want {
@@ -94,6 +100,8 @@ func TestDecodeRefuses(t *testing.T) {
 		"batch over records": `{"kind":"fixed-size","records":1,"batch":2,"event":{"kind":"no-op"}}`,
 		"shares short":       `{"kind":"discrete-gaussian","sigma":512,"sensitivity":300,"dims":10,"shares":6,"share_sigma":194}`,
 		"delta above one":    `{"kind":"epsilon-delta","epsilon":1,"delta":2}`,
+		"no coefficients":    `{"kind":"matrix","noise_multiplier":4,"coefficients":[],"steps":100,"separation":10,"participations":3}`,
+		"p of 0":             `{"kind":"randomized-response","p":0,"k":2}`,
 		"too deep":           strings.Repeat(`{"kind":"self-composed","event":`, 20) + `{"kind":"no-op"}` + strings.Repeat(`,"count":1}`, 20),
 	} {
 		if e, err := Decode([]byte(in)); err == nil || e != nil || !errors.Is(err, ErrInvalid) {

@@ -73,6 +73,10 @@ func pureEpsilon(r reduced, adj Adjacency) float64 {
 				return 0
 			}
 			sum += float64(t.n) * x.Epsilon
+		case Exponential:
+			sum += float64(t.n) * x.Epsilon
+		case RandomizedResponse:
+			sum += float64(t.n) * x.epsilon(adj)
 		default:
 			return 0
 		}
@@ -94,9 +98,12 @@ func (e *pldEngine) step(t term, adj Adjacency, add bool) (step, bool, error) {
 	case Laplace:
 		return step{n: n, parts: one(sampled{laplaceLaws{adj.sensitivity() / x.NoiseMultiplier}, 1, false})}, false, few(x.NoiseMultiplier)
 	case EpsilonDelta:
-		p := 1 / (1 + math.Exp(-x.Epsilon))
-		keep := 1 - x.Delta
-		return step{n: n, parts: one(points{{-x.Epsilon, keep * (1 - p)}, {x.Epsilon, keep * p}}), inf: x.Delta}, false, nil
+		return step{n: n, parts: one(pure(x.Epsilon, 1-x.Delta)), inf: x.Delta}, false, nil
+	case Exponential:
+		// The worst of the pure events: no one pair of narrower losses dominates a composition.
+		return step{n: n, parts: one(pure(x.Epsilon, 1))}, false, nil
+	case RandomizedResponse:
+		return step{n: n, parts: one(x.losses(adj, add))}, adj == ZeroOut, nil
 	case PoissonSampled:
 		switch y := x.Event.(type) {
 		case Gaussian:
@@ -115,6 +122,12 @@ func (e *pldEngine) step(t term, adj Adjacency, add bool) (step, bool, error) {
 		return s, adj == ZeroOut, few(x.NoiseMultiplier / 8)
 	}
 	return step{}, false, unsupported(PLD, adj, t.event, "no dominating pair is known")
+}
+
+// pure is binary randomised response, the worst epsilon-DP event, of mass keep in all.
+func pure(epsilon, keep float64) points {
+	p := 1 / (1 + math.Exp(-epsilon))
+	return points{{-epsilon, keep * (1 - p)}, {epsilon, keep * p}}
 }
 
 // truncatedParts is the mixture of "Tighter Privacy Analysis for Truncated Poisson Sampling", arXiv:2508.15089: unless the rest of the sample fills the cap the

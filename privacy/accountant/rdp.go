@@ -105,8 +105,8 @@ func newRDP(r reduced, adj Adjacency, orders []float64) (engine, error) {
 		orders = DefaultOrders()
 	}
 	for _, a := range orders {
-		if !(a > 1) || (a > maxOrder && !math.IsInf(a, 1)) {
-			return nil, fmt.Errorf("rényi order %v: %w: must lie in (1, %d], or be infinite", a, ErrInvalid, maxOrder)
+		if !(a >= 1) || (a > maxOrder && !math.IsInf(a, 1)) {
+			return nil, fmt.Errorf("rényi order %v: %w: must lie in [1, %d], or be infinite", a, ErrInvalid, maxOrder)
 		}
 	}
 	e := &rdpEngine{orders: orders, rdp: make([]float64, len(orders))}
@@ -162,6 +162,13 @@ func eventCurve(e Event, adj Adjacency, orders []float64) ([]float64, error) {
 		})
 	case EpsilonDelta:
 		return pointwise(func(a float64) float64 { return pureRDP(x.Epsilon, a) })
+	case Exponential:
+		return pointwise(x.curve)
+	case RandomizedResponse:
+		return pointwise(func(a float64) float64 { return x.curve(adj, a) })
+	case DiscreteGaussian:
+		s := adj.sensitivity() * x.Sensitivity
+		return pointwise(func(a float64) float64 { return discreteRDP(a, s, x.Sigma, x.ShareSigma, x.Shares, x.Dims) })
 	case Laplace:
 		return pointwise(func(a float64) float64 { return laplaceRDP(adj.sensitivity()/x.NoiseMultiplier, a) })
 	}
@@ -190,8 +197,8 @@ func eventCurve(e Event, adj Adjacency, orders []float64) ([]float64, error) {
 func interpolate(orders []float64, g func(a int) float64) []float64 {
 	out := make([]float64, len(orders))
 	for i, a := range orders {
-		if math.IsInf(a, 1) {
-			out[i] = a
+		if math.IsInf(a, 1) || a == 1 {
+			out[i] = math.Inf(1)
 			continue
 		}
 		lo := math.Floor(a)
@@ -218,6 +225,9 @@ func laplaceRDP(eps, a float64) float64 {
 	if math.IsInf(a, 1) {
 		return eps
 	}
+	if a == 1 {
+		return eps + math.Expm1(-eps)
+	}
 	return eps + math.Log1p((a-1)*math.Expm1(eps*(1-2*a))/(2*a-1))/(a-1)
 }
 
@@ -225,6 +235,9 @@ func laplaceRDP(eps, a float64) float64 {
 func pureRDP(eps, a float64) float64 {
 	if math.IsInf(a, 1) || eps > 500 {
 		return eps
+	}
+	if a == 1 {
+		return eps * math.Tanh(eps/2)
 	}
 	return math.Min(eps, (a*eps+math.Log1p(math.Exp((1-2*a)*eps))-eps-math.Log1p(math.Exp(-eps)))/(a-1))
 }

@@ -11,8 +11,8 @@ func sampledGaussianCurve(q, z float64, orders []float64) []float64 {
 	s := series{q: q, z: z, z0: z*z*math.Log(1/q-1) + 0.5, byFraction: map[int64]*fraction{}}
 	for i, a := range orders {
 		switch {
-		case math.IsInf(a, 1):
-			out[i] = a
+		case math.IsInf(a, 1), a == 1:
+			out[i] = math.Inf(1)
 		case a == math.Trunc(a):
 			out[i] = sum(int(a)) / (a - 1)
 		default:

@@ -133,7 +133,23 @@ func (r *reduced) add(t term, a Accountant) error {
 		// A record touches at most one node on each level of the tree.
 		r.gauss += n * float64(bits.Len64(uint64(e.Steps))) / (e.NoiseMultiplier * e.NoiseMultiplier)
 		r.assume("a unit takes part at most once in each tree")
+	case Matrix:
+		if int64(len(e.Coefficients)) > e.Separation {
+			return unsupported(a.Method, a.Adjacency, e, fmt.Sprintf("%d bands over a separation of %d: columns that one unit touches would overlap", len(e.Coefficients), e.Separation))
+		}
+		s := MatrixSensitivity(e.Coefficients, e.Steps, e.Separation, e.Participations) / e.NoiseMultiplier
+		r.gauss += n * s * s
+		r.assume("a unit takes part in no more steps, and no closer ones, than the matrix mechanism allows")
 	case DiscreteGaussian:
+		if !a.sampled && (a.Method == RDP || a.Method == ZCDP) {
+			// Without a sample there is no need to go by way of the continuous one.
+			r.assume("integer vectors meet their norm bound exactly; noise comes from an exact sampler")
+			if e.Shares > 1 {
+				r.assume("at least the charged number of shares of discrete Gaussian noise is in every sum")
+			}
+			r.terms = append(r.terms, t)
+			return nil
+		}
 		z, err := r.certify(e, n)
 		if err != nil {
 			return err
@@ -154,6 +170,7 @@ func (r *reduced) add(t term, a Accountant) error {
 	case PoissonSampled:
 		return r.addSampled(e, t.n, a)
 	case FixedSize:
+		a.sampled = true
 		in, err := a.reduce(e.Event)
 		if err != nil {
 			return err
@@ -196,11 +213,15 @@ func (r *reduced) addSampled(e PoissonSampled, n int64, a Accountant) error {
 		}
 		return nil
 	}
-	if x, ok := lone(e.Event).(EpsilonDelta); ok {
+	if x, ok := approximate(lone(e.Event)); ok {
+		if a.Adjacency == ReplaceOne {
+			return unsupported(a.Method, a.Adjacency, e, "the unit's absence, which its coin makes possible, is no neighbour")
+		}
 		// Amplification by sampling; Balle, Barthe, Gaboardi 2018, Theorem 8.
 		r.assume("coins of the Poisson samples are independent and secret")
 		return r.add(term{EpsilonDelta{math.Log1p(e.Q * math.Expm1(x.Epsilon)), e.Q * x.Delta}, n}, a)
 	}
+	a.sampled = true
 	in, err := a.reduce(e.Event)
 	if err != nil {
 		return err
@@ -220,6 +241,19 @@ func (r *reduced) addSampled(e PoissonSampled, n int64, a Accountant) error {
 		return nil
 	}
 	return unsupported(a.Method, a.Adjacency, e, "one coin over several kinds of noise")
+}
+
+// approximate is an event of which no more is used, when it is sampled, than that it is (epsilon, delta)-DP.
+func approximate(e Event) (EpsilonDelta, bool) {
+	switch x := e.(type) {
+	case EpsilonDelta:
+		return x, true
+	case Exponential:
+		return EpsilonDelta{x.Epsilon, 0}, true
+	case RandomizedResponse:
+		return EpsilonDelta{x.epsilon(ZeroOut), 0}, true
+	}
+	return EpsilonDelta{}, false
 }
 
 func (r *reduced) corrections(in reduced, n float64) {

@@ -87,19 +87,17 @@ func (e *pldEngine) enumerate(steps []step, q query) (Bound, bool) {
 			return Bound{}, false
 		}
 		x, ok := s.parts[0].pair.(points)
-		if !ok || len(x) != 2 || s.n > maxOutcomes || float64(len(f.l))*(s.n+1) > maxOutcomes {
+		if !ok || s.n > maxOutcomes || len(x) > 2 && s.n*s.n > maxOutcomes || float64(len(f.l))*(2*s.n+1) > 2*maxOutcomes {
 			return Bound{}, false
 		}
-		keep := x[0].p + x[1].p
+		g, ok := x.repeat(s.n)
+		if !ok {
+			return Bound{}, false
+		}
 		var next law
-		for k := range int(s.n) + 1 {
-			logp := s.n * math.Log(keep)
-			if keep > 0 {
-				logp += logBinomial(s.n, float64(k)) + float64(k)*math.Log(x[1].p/keep) + (s.n-float64(k))*math.Log(x[0].p/keep)
-			}
-			l := float64(k)*x[1].loss + (s.n-float64(k))*x[0].loss
+		for k := range g.l {
 			for i := range f.l {
-				next.add(f.l[i]+l, f.p[i]*math.Exp(logp))
+				next.add(f.l[i]+g.l[k], f.p[i]*g.p[k])
 			}
 		}
 		f = next
@@ -124,6 +122,39 @@ func (e *pldEngine) enumerate(steps []step, q query) (Bound, bool) {
 	b.Estimate, _ = bisect(func(x float64) bool { return delta(x) <= q.delta })
 	_, b.Upper = bisect(func(x float64) bool { return delta(x)*(1+slack) <= q.delta })
 	return b, true
+}
+
+// repeat is the law of the sum of n losses, for two atoms, or for three of which two are opposite and the last is 0.
+func (x points) repeat(n float64) (law, bool) {
+	power := func(p, k float64) float64 { // log p^k
+		if k == 0 {
+			return 0
+		}
+		return k * math.Log(p)
+	}
+	var out law
+	switch {
+	case len(x) == 1:
+		out.add(n*x[0].loss, math.Exp(power(x[0].p, n)))
+	case len(x) == 2:
+		for k := 0.0; k <= n; k++ {
+			out.add(k*x[1].loss+(n-k)*x[0].loss, math.Exp(logBinomial(n, k)+power(x[1].p, k)+power(x[0].p, n-k)))
+		}
+	case len(x) == 3 && x[0].loss == -x[1].loss && x[2].loss == 0:
+		sums := make([]float64, 2*int(n)+1)
+		for up := 0.0; up <= n; up++ {
+			for down := 0.0; up+down <= n; down++ {
+				log := logBinomial(n, up) + logBinomial(n-up, down) + power(x[1].p, up) + power(x[0].p, down) + power(x[2].p, n-up-down)
+				sums[int(n+up-down)] += math.Exp(log)
+			}
+		}
+		for i, p := range sums {
+			out.add((float64(i)-n)*x[1].loss, p)
+		}
+	default:
+		return law{}, false
+	}
+	return out, true
 }
 
 func logBinomial(n, k float64) float64 {

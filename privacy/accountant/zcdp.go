@@ -74,11 +74,19 @@ func newZCDP(r reduced, adj Adjacency) (engine, error) {
 			z.xi += n * e.Xi
 		case EpsilonDelta:
 			z.rho += n * e.Epsilon * e.Epsilon / 2 // Bun and Steinke 2016, Proposition 1.4
+		case Exponential:
+			z.rho += n * e.Epsilon * e.Epsilon / 8 // Rogers and Steinke 2021
+		case RandomizedResponse:
+			x := e.epsilon(adj)
+			z.rho += n * x * x / 2
+		case DiscreteGaussian:
+			x := discreteMu(s*e.Sensitivity, e.Sigma, e.ShareSigma, e.Shares, e.Dims)
+			z.rho += n * x * x / 2
 		case Laplace:
 			x := s / e.NoiseMultiplier
 			z.rho += n * x * x / 2
 		default:
-			return nil, unsupported(ZCDP, adj, e, "it knows unsampled Gaussian, Laplace, zCDP and pure events")
+			return nil, unsupported(ZCDP, adj, e, "it knows unsampled Gaussian, Laplace, zCDP, exponential and pure events")
 		}
 	}
 	return z, nil

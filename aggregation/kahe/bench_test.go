@@ -238,8 +238,12 @@ func BenchmarkAddUpload(b *testing.B) {
 		checker, sum := kahe.NewSum(p), kahe.NewSum(p)
 		for b.Loop() {
 			if sum.Count() == 100 {
+				// The next round: its spool is another file.
 				b.StopTimer()
 				sum = kahe.NewSum(p)
+				if err := spool.Truncate(0); err != nil {
+					b.Fatal(err)
+				}
 				b.StartTimer()
 			}
 			u, err := frame.Parse(report)

@@ -15,6 +15,7 @@ import (
 type Coder struct {
 	limbs, bits int
 	max         [MaxLimbs]uint64
+	lanes       *lanes2 // nil without vector instructions
 }
 
 // NewCoder returns the coder of coefficients from 0 to max, given in limbs words
@@ -35,6 +36,7 @@ func NewCoder(limbs int, max []uint64) (Coder, error) {
 	if c.bits < []int{1: 1, 2: 64, 4: 64}[limbs] || c.bits > MaxBits(limbs) {
 		return Coder{}, fmt.Errorf("coefficients of %d bits do not fit %d limbs", c.bits, limbs)
 	}
+	c.lanes = newLanes2(&c)
 	return c, nil
 }
 
@@ -265,7 +267,12 @@ func (c Coder) add1(acc []uint64, src []byte) (bad uint64) {
 // check2 looks at the top bits alone first, as add2 does: honest coefficients rarely reach
 // those of the maximum.
 func (c Coder) check2(src []byte, n int) (bad uint64) {
-	if doubt2(src, n, 255|c.mask(1)<<8, c.max[0]>>56|c.max[1]<<8, uint(c.bits)) {
+	rest, left, doubt := src, n, false
+	if c.lanes != nil && n >= 8 {
+		doubt = c.lanes.doubt(src, n/8)
+		rest, left = src[n/8*c.bits:], n%8
+	}
+	if doubt || doubt2(rest, left, 255|c.mask(1)<<8, c.max[0]>>56|c.max[1]<<8, uint(c.bits)) {
 		return c.above2(src, n)
 	}
 	return 0
@@ -301,7 +308,13 @@ func (c Coder) above2(src []byte, n int) (bad uint64) {
 // add2 looks at the top bits alone: what reaches those of the maximum may be too
 // large and is looked at again.
 func (c Coder) add2(acc []uint64, src []byte) (bad uint64) {
-	if add2(acc, src, 255|c.mask(1)<<8, c.max[0]>>56|c.max[1]<<8, uint(c.bits)) {
+	rest, left, doubt := acc, src, false
+	if c.lanes != nil && len(acc) >= 16 {
+		groups := len(acc) / 16
+		doubt = c.lanes.add(acc, src)
+		rest, left = acc[16*groups:], src[groups*c.bits:]
+	}
+	if add2(rest, left, 255|c.mask(1)<<8, c.max[0]>>56|c.max[1]<<8, uint(c.bits)) || doubt {
 		return c.above2(src, len(acc)/2)
 	}
 	return 0

@@ -48,7 +48,7 @@ func (c *Coordinator) energise(s Scheduler) error {
 			return err
 		}
 		if lane := c.cfg.lane(); lane == policy.LaneB {
-			if p, ok := p.(*policy.Price); ok {
+			if p, ok := p.(policy.Poster); ok {
 				if err := p.Post(costcurve.Price{Lambda: c.cfg.Energy.Price}); err != nil {
 					return err
 				}

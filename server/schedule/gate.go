@@ -41,14 +41,16 @@ func Correct(forecast []float64, measured, persistence float64) {
 // O(V), and never too late, for it opens when slack is gone. Not safe for concurrent
 // use; the zero Gate is not usable.
 type Gate struct {
-	V     float64 // rounds of queue for one unit of intensity: patience
-	Left  int     // rounds still to run
-	Slots int     // slots until the horizon, in each of which one round may begin
-	queue float64
+	V      float64 // rounds of queue for one unit of intensity: patience
+	Left   int     // rounds still to run
+	Slots  int     // slots until the horizon
+	Length int     // slots that a round takes, during which the gate is not asked; 0: 1
+	queue  float64
 }
 
 // Step takes the intensity of the slot that begins, and reports whether to run a
-// round in it. Intensities are not negative; a NaN counts as infinite.
+// round in it. Intensities are not negative; a NaN counts as infinite. While a round
+// takes more slots than this one, leave the gate alone: it knows.
 func (g *Gate) Step(intensity float64) bool {
 	if g.Left <= 0 || g.Slots <= 0 {
 		return false
@@ -56,14 +58,27 @@ func (g *Gate) Step(intensity float64) bool {
 	if math.IsNaN(intensity) {
 		intensity = math.Inf(1)
 	}
+	length := max(1, g.Length)
 	g.queue += float64(g.Left) / float64(g.Slots)
-	run := g.V*intensity <= g.queue || g.Left >= g.Slots
-	g.Slots--
-	if run {
-		g.Left--
-		g.queue = max(g.queue-1, 0)
+	run := g.V*intensity <= g.queue || g.Left > (g.Slots-1)/length
+	if !run {
+		g.Slots--
+		return false
 	}
-	return run
+	passed := min(length, g.Slots)
+	g.queue = max(g.queue+float64(g.Left*(passed-1))/float64(g.Slots)-1, 0)
+	g.Left--
+	g.Slots -= passed
+	return true
+}
+
+// Wait tells the gate that slots remain: what passed since it was asked last counts as
+// waiting, as far as it did not know of it.
+func (g *Gate) Wait(slots int) {
+	if passed := g.Slots - slots; passed > 0 && g.Slots > 0 {
+		g.queue += float64(g.Left*passed) / float64(g.Slots)
+	}
+	g.Slots = slots
 }
 
 // Smooth returns the series without what changes faster than period slots (half of

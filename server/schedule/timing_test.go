@@ -35,7 +35,7 @@ func bruteStarts(sites []Site, r Rounds, from int) float64 {
 
 func TestPlanStartsEqualsBruteForce(t *testing.T) {
 	r := rand.New(rand.NewPCG(41, 42))
-	for range 3000 {
+	for range instances {
 		sites := make([]Site, 1+r.IntN(2))
 		slots := 1 + r.IntN(9)
 		for i := range sites {
@@ -92,17 +92,20 @@ func TestPlanStartsRefuses(t *testing.T) {
 
 func TestGateRunsEveryRound(t *testing.T) {
 	r := rand.New(rand.NewPCG(51, 52))
-	for range 200 {
-		slots := 1 + r.IntN(200)
-		g := Gate{V: r.Float64(), Left: r.IntN(slots + 1), Slots: slots}
+	for range 400 {
+		slots, length := 1+r.IntN(200), 1+r.IntN(4)
+		g := Gate{V: r.Float64(), Left: r.IntN(slots/length + 1), Slots: slots, Length: length}
 		want, ran := g.Left, 0
-		for range slots {
+		for slot := 0; slot < slots; slot++ {
 			if g.Step(r.Float64() * 10) {
-				ran++
+				if ran++; slot+length > slots {
+					t.Fatalf("a round of %d slots begins %d before the horizon", length, slots-slot)
+				}
+				slot += length - 1
 			}
 		}
 		if ran != want {
-			t.Fatalf("%d rounds ran, want %d", ran, want)
+			t.Fatalf("%d rounds of %d slots ran, want %d", ran, length, want)
 		}
 	}
 }

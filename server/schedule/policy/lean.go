@@ -91,9 +91,11 @@ func counts(r *Round, value []float64) []float64 {
 // values returns what including each client costs at the price at which the whole
 // fleet would work as hard as the cohort is to.
 func (p *Price) values(r *Round) ([]float64, error) {
-	clients, fewest, most := p.problem(r, everyone(len(r.Clients)))
-	total := float64(r.Tasks) * float64(len(clients)) / float64(r.Cohort)
-	a, err := schedule.SolveConvex(clients, int64(min(max(total, float64(fewest)), float64(most))))
+	clients, total, err := p.problem(r, everyone(len(r.Clients)), r.mean()*float64(len(r.Clients)))
+	if err != nil {
+		return nil, err
+	}
+	a, err := schedule.SolveConvex(clients, total)
 	if err != nil {
 		return nil, err
 	}

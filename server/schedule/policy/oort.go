@@ -5,17 +5,20 @@ import (
 	"slices"
 )
 
-// Oort ranks clients by statistical utility, |B| sqrt(mean loss^2) plus a term for long
-// absence, damped by (T/t)^2 where a client is slower than the pacer's T, explores
-// unseen clients with a probability that falls from 0.9 to 0.2, and exploits the rest
-// at random among those near the top (Lai et al. 2021, arXiv:2010.06081). Equal
-// shares, full clocks.
+// Oort ranks clients by statistical utility, |B| sqrt(mean loss^2) clipped at its 95th
+// percentile, plus sqrt(0.1 ln t / last) for long absence, damped by (T/t)^2 where a
+// client is slower than the pacer's T. A share of the cohort that falls from 0.9 to 0.2
+// goes to clients never seen, drawn by size and damped likewise; the rest is drawn by
+// utility among those within 95 % of the cut-off. T relaxes when 20 rounds gained less
+// than the 20 before (Lai et al. 2021, arXiv:2010.06081, algorithm 1, and the authors'
+// program). Equal shares, full clocks.
 //
-// EAFL mixes that utility with the battery that would remain (Arouj, Abdelmoniem 2022,
-// arXiv:2208.04505): 1/4 utility, 3/4 battery.
+// EAFL mixes that utility with the battery that would remain, 1/4 and 3/4 (Arouj,
+// Abdelmoniem 2022, arXiv:2208.04505; by its abstract and its reward).
 //
-// Departures: the pacer works in quantiles of observed times; exploration prefers
-// nobody.
+// Departures: as in the authors' program, T is a percentile of the clients' times, here
+// beginning at the median; nobody is asked in excess of the cohort, and nobody is barred.
+// EAFL's utility is relative to the greatest, so that its weights have a meaning.
 type Oort struct {
 	Battery bool // EAFL
 
@@ -42,37 +45,68 @@ func (p *Oort) Plan(r Round) ([]Assignment, error) {
 		return nil, err
 	}
 	var seen, unseen []int
-	var times []float64
+	times := make([]float64, len(r.Clients))
 	for i := range r.Clients {
-		if h := r.Clients[i].History; h.Rounds > 0 {
+		c := &r.Clients[i]
+		if c.History.Rounds > 0 {
 			seen = append(seen, i)
-			times = append(times, sane(h.Seconds))
-		} else {
+			times[i] = sane(c.History.Seconds)
+		} else { // what it declares
 			unseen = append(unseen, i)
+			times[i] = float64(c.equal(r.share()))*c.Curve.Points[len(c.Curve.Points)-1].Seconds + c.UploadSeconds
 		}
 	}
+	slow := p.pace(times)
 	k := min(r.Cohort, len(r.Clients))
 	explore := min(int(math.Round(float64(k)*max(0.2, 0.9*math.Pow(0.98, float64(r.Index-1))))), len(unseen))
 	exploit := min(k-explore, len(seen))
 	explore = min(k-exploit, len(unseen))
 
-	r.Rand.Shuffle(len(unseen), func(a, b int) { unseen[a], unseen[b] = unseen[b], unseen[a] })
-	who := slices.Clone(unseen[:explore])
+	who := p.explore(&r, unseen, slow, explore)
 	if exploit > 0 {
-		who = append(who, p.top(&r, seen, times, exploit)...)
+		who = append(who, p.top(&r, seen, slow, exploit)...)
 	}
 	slices.Sort(who)
 	return Random{}.among(&r, who), nil
 }
 
-// top draws k of the clients whose utility is at least 95 percent of the k-th best,
-// with probability proportional to it.
-func (p *Oort) top(r *Round, seen []int, times []float64, k int) []int {
+// pace returns what each client's utility is multiplied by for its time.
+func (p *Oort) pace(times []float64) []float64 {
 	if p.quantile == 0 {
 		p.quantile = 0.5
 	}
-	slices.Sort(times)
-	preferred := times[min(len(times)-1, int(p.quantile*float64(len(times))))]
+	damped := make([]float64, len(times))
+	if len(times) == 0 {
+		return damped
+	}
+	preferred := slices.Sorted(slices.Values(times))[min(len(times)-1, int(p.quantile*float64(len(times))))]
+	for i, t := range times {
+		if damped[i] = 1; t > preferred && t > 0 {
+			damped[i] = (preferred / t) * (preferred / t)
+		}
+	}
+	return damped
+}
+
+// explore draws k clients never seen by size and speed, among the five times as many that
+// have most of both.
+func (p *Oort) explore(r *Round, unseen []int, slow []float64, k int) []int {
+	const window = 5
+	weight := make([]float64, len(unseen))
+	for j, i := range unseen {
+		weight[j] = float64(max(0, r.Clients[i].Examples)) * slow[i]
+	}
+	pool := least(len(unseen), window*k, func(j int) float64 { return -weight[j] })
+	picked := make([]float64, len(pool))
+	for n, j := range pool {
+		pool[n], picked[n] = unseen[j], weight[j]
+	}
+	return draw(r, pool, picked, k)
+}
+
+// top draws k of the clients whose utility is at least 95 percent of the k-th best,
+// with probability proportional to it.
+func (p *Oort) top(r *Round, seen []int, slow []float64, k int) []int {
 	utility := make([]float64, len(seen))
 	for j, i := range seen {
 		utility[j] = r.Clients[i].utility()
@@ -82,10 +116,7 @@ func (p *Oort) top(r *Round, seen []int, times []float64, k int) []int {
 		c := &r.Clients[i]
 		u := min(utility[j], ceiling)
 		u += math.Sqrt(0.1*math.Log(float64(r.Index))/float64(max(1, c.History.Last))) * ceiling
-		if t := sane(c.History.Seconds); t > preferred && t > 0 {
-			u *= (preferred / t) * (preferred / t)
-		}
-		utility[j] = u
+		utility[j] = u * slow[i]
 	}
 	if p.Battery {
 		most := max(slices.Max(utility), math.SmallestNonzeroFloat64)
@@ -99,15 +130,21 @@ func (p *Oort) top(r *Round, seen []int, times []float64, k int) []int {
 		}
 	}
 	edge := slices.Sorted(slices.Values(utility))[len(utility)-k]
-	var pool []int // positions in seen
+	var pool []int
 	var weight []float64
 	for j, u := range utility {
 		if u >= 0.95*edge {
-			pool, weight = append(pool, j), append(weight, u)
+			pool, weight = append(pool, seen[j]), append(weight, u)
 		}
 	}
+	return draw(r, pool, weight, k)
+}
+
+// draw takes k of the pool without replacement, with probability proportional to the
+// weights. It uses both up.
+func draw(r *Round, pool []int, weight []float64, k int) []int {
 	who := make([]int, 0, k)
-	for range k {
+	for range min(k, len(pool)) {
 		var sum float64
 		for _, w := range weight {
 			sum += w
@@ -117,7 +154,7 @@ func (p *Oort) top(r *Round, seen []int, times []float64, k int) []int {
 			left -= weight[at]
 			at++
 		}
-		who = append(who, seen[pool[at]])
+		who = append(who, pool[at])
 		pool, weight = slices.Delete(pool, at, at+1), slices.Delete(weight, at, at+1)
 	}
 	return who

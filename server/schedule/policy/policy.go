@@ -102,6 +102,9 @@ type Round struct {
 	Rand *rand.Rand
 }
 
+// mean is the tasks of a client in the mean.
+func (r *Round) mean() float64 { return float64(r.Tasks) / float64(max(1, r.Cohort)) }
+
 func (r *Round) share() int64 { return max(1, r.Tasks/int64(max(1, r.Cohort))) }
 
 func (r *Round) validate() error {

@@ -53,10 +53,9 @@ func fresh(t testing.TB, name string) Policy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if ours, ok := p.(*Price); ok {
-		ours.Theta = 0.01
+	if ours, ok := p.(Poster); ok {
 		lambda := 6.0
-		if ours.Carbon {
+		if strings.Contains(name, "carbon") {
 			lambda *= 300
 		}
 		if err := ours.Post(costcurve.Price{Lambda: lambda}); err != nil {
@@ -83,6 +82,9 @@ func TestOrdersAreFeasible(t *testing.T) {
 		r := round(t, lane, 40)
 		plan, err := fresh(t, name).Plan(r)
 		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Permitted(r, plan); err != nil {
 			t.Fatal(err)
 		}
 		last := -1
@@ -134,7 +136,7 @@ func reason(p Policy) string {
 
 func TestLanesAreRefusedWithTheReason(t *testing.T) {
 	want := map[string]string{ // lanes allowed: none, A, B, distributed
-		"price": "yyyy", "price-carbon": "yyyy", "price-uniform": "yyyy", "random-full": "yyyy", "random-best": "yyyy",
+		"price": "yyyy", "price-carbon": "yyyy", "price-uniform": "yyyy", "price-fair": "yyyy", "random-full": "yyyy", "random-best": "yyyy",
 		"fedcs": "yynn", "olar": "yynn", "ecolearn": "yynn", "oracle": "yynn",
 		"oort": "ynnn", "eafl": "ynnn", "autofl": "ynnn", "fedzero": "ynnn", "cafe": "ynnn",
 	}
@@ -459,6 +461,99 @@ func TestPostedPriceFollowsReleasedTotals(t *testing.T) {
 	if math.Abs(float64(tasks)/float64(r.Tasks)-1) > 0.1 {
 		t.Errorf("%d tasks after 40 rounds, want about %d", tasks, r.Tasks)
 	}
+}
+
+// What no lane, or not this one, allows is refused by name, whoever planned it.
+func TestPermittedRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		lane   Lane
+		change func(r *Round, plan []Assignment) []Assignment
+	}{
+		"a secret batch's size": {Distributed, func(_ *Round, p []Assignment) []Assignment { p[3].Order.Tasks = 5; return p }},
+		"two modes in one": {Distributed, func(_ *Round, p []Assignment) []Assignment {
+			p[3].Order.SwitchTo = "low"
+			p[3].Order.SwitchAfter = 1
+			return p
+		}},
+		"too much":         {LaneB, func(_ *Round, p []Assignment) []Assignment { p[0].Order.Tasks = 41; return p }},
+		"too little":       {LaneA, func(_ *Round, p []Assignment) []Assignment { p[0].Order.Tasks = 3; return p }},
+		"a choice of who":  {LaneB, func(_ *Round, p []Assignment) []Assignment { return p[1:] }},
+		"the same, DP-SGD": {Distributed, func(_ *Round, p []Assignment) []Assignment { return p[1:] }},
+		"twice":            {None, func(_ *Round, p []Assignment) []Assignment { p[1] = p[0]; return p }},
+		"a stranger":       {None, func(r *Round, p []Assignment) []Assignment { p[9].Client = len(r.Clients); return p }},
+		"before the round": {None, func(_ *Round, p []Assignment) []Assignment { p[2].Order.StartAt = -1; return p }},
+	} {
+		r := round(t, c.lane, 30)
+		plan, err := fresh(t, "price").Plan(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Permitted(r, plan); err != nil {
+			t.Fatalf("%s, untouched: %v", name, err)
+		}
+		if err := Permitted(r, c.change(&r, plan)); !errors.Is(err, ErrLane) {
+			t.Errorf("%s: got %v, want ErrLane", name, err)
+		}
+	}
+}
+
+// Clients behind their share do more, in every lane that may order work: those ahead less.
+func TestFairQueuesMoveWork(t *testing.T) {
+	for _, lane := range []Lane{None, LaneA, LaneB} {
+		tasks := map[string][]int64{}
+		for _, name := range []string{"price-uniform", "price-uniform-fair"} {
+			r := round(t, lane, 40)
+			for i := range r.Clients {
+				r.Clients[i].History.Queue = costcurve.Queue(40 * (i % 2))
+			}
+			plan, err := fresh(t, name).Plan(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			owed := make([]int64, 2)
+			for _, a := range plan {
+				owed[a.Client%2] += a.Order.Tasks
+			}
+			tasks[name] = owed
+		}
+		plain, fair := tasks["price-uniform"], tasks["price-uniform-fair"]
+		if fair[1] <= plain[1] || lane != LaneB && fair[0] >= plain[0] || fair[0] > plain[0] {
+			t.Errorf("lane %s: those ahead and behind do %v, with queues %v", lane, plain, fair)
+		}
+	}
+}
+
+// A flat battery is not drawn on: ours asks nobody for more than is stored above the
+// reserve. Baselines at full clocks do, as published; they are told only what the client
+// can do in its cheapest modes.
+func TestBatteriesLimitWork(t *testing.T) {
+	every(t, func(t *testing.T, name string, lane Lane) {
+		if !strings.HasPrefix(name, "price") && name != "oracle" {
+			return
+		}
+		r := round(t, lane, 40)
+		d := costcurve.Device{Modes: []costcurve.Mode{{Name: "low", ActiveWatts: 1, SecondsPerTask: 2}, {Name: "full", ActiveWatts: 3, SecondsPerTask: 1}}}
+		for i := range r.Clients {
+			if i%2 == 0 {
+				d.Battery = costcurve.Battery{Joules: 30, Reserve: 10} // seven tasks at the greatest clock
+				c, err := d.Curve(costcurve.Terms{Deadline: 120, Boundary: costcurve.Total})
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Clients[i].Curve = c
+			}
+		}
+		plan, err := fresh(t, name).Plan(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range plan {
+			c := &r.Clients[a.Client]
+			if joules, _, _ := c.Curve.Spend(a.Order); a.Client%2 == 0 && joules > 20*(1+1e-9) {
+				t.Errorf("client %d: %+v draws %v J, 20 are there", a.Client, a.Order, joules)
+			}
+		}
+	})
 }
 
 func TestNewRefusesUnknownNames(t *testing.T) {

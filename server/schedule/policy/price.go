@@ -11,19 +11,34 @@ import (
 // the posted price from its own curve and past. Under distributed DP-SGD it chooses
 // the mode.
 //
-// Carbon weighs each client's joules with the intensity where it is. That, like
-// Theta, minimises a weighted total, and the report says so.
+// Carbon weighs each client's joules with the intensity where it is. Fair raises the
+// price for a client by its queue: the tasks that its own past left it behind its share.
+// Both minimise a weighted total, and the report says so.
 type Price struct {
 	Uniform bool // draw the cohort uniformly in every lane
 	Carbon  bool
-	Theta   float64 // joules a task of fairness for each task that a client is owed
+	Fair    float64 // share of the price that a client is offered in addition for each mean work that it is owed
 	Gain    float64 // of the price's adjustment; 0: schedule.DefaultGain
 
 	posted costcurve.Price
 	want   float64
 }
 
-// Name returns "price", "price-uniform", "price-carbon" or "price-uniform-carbon".
+// Fairness is what "price-fair" is built with: a client behind by one mean work is
+// offered half as much again for each task.
+const Fairness = 0.5
+
+// Poster is a policy whose clients answer a posted price in lane B.
+type Poster interface {
+	// Post sets the price of the next rounds, before any coin is tossed.
+	Post(p costcurve.Price) error
+
+	// Open posts the first price: that at which the enrolled clients would do tasks in a
+	// round, each of them taking part with probability rate. Their figures are public.
+	Open(enrolled []Candidate, rate float64, tasks int64) error
+}
+
+// Name returns "price", with "-uniform", "-carbon" and "-fair" as they apply.
 func (p *Price) Name() string {
 	name := "price"
 	if p.Uniform {
@@ -32,14 +47,17 @@ func (p *Price) Name() string {
 	if p.Carbon {
 		name += "-carbon"
 	}
+	if p.Fair > 0 {
+		name += "-fair"
+	}
 	return name
 }
 
 // Lanes lists all lanes.
 func (*Price) Lanes() ([]Lane, string) { return []Lane{None, LaneA, LaneB, Distributed}, "" }
 
-// Post sets the price of the next rounds, before any coin is tossed. For lane B it must
-// be called once, with schedule.FirstPrice of the enrolled clients' public figures.
+// Post sets the price of the next rounds, before any coin is tossed. For lane B it or
+// Open must be called once.
 func (p *Price) Post(price costcurve.Price) error {
 	if err := price.Validate(); err != nil {
 		return err
@@ -48,9 +66,29 @@ func (p *Price) Post(price costcurve.Price) error {
 	return nil
 }
 
-// Posted returns the price that lane B answers, to be published with the round.
-func (p *Price) Posted() costcurve.Price {
-	return costcurve.Price{Lambda: p.posted.Lambda, Theta: p.Theta}
+// Open posts schedule.FirstPrice of the enrolled clients' curves, weighted as their
+// answers will be.
+func (p *Price) Open(enrolled []Candidate, rate float64, tasks int64) error {
+	clients := make([]schedule.Client, len(enrolled))
+	for i := range enrolled {
+		c := &enrolled[i]
+		clients[i] = schedule.Client{Curve: p.weighted(c), Min: c.Min, Max: c.Max}
+	}
+	first, err := schedule.FirstPrice(clients, rate, tasks)
+	if err != nil {
+		return err
+	}
+	return p.Post(first)
+}
+
+// Posted returns the price that lane B answers, to be published with the round: mean is
+// the tasks of a client in the mean, by the contract's public constants.
+func (p *Price) Posted(mean float64) costcurve.Price {
+	return costcurve.Price{Lambda: p.posted.Lambda, Theta: p.theta(p.posted.Lambda, mean)}
+}
+
+func (p *Price) theta(lambda, mean float64) float64 {
+	return min(p.Fair*lambda/max(1, mean), costcurve.MaxJoules)
 }
 
 // Plan returns the orders. Where the total lies outside of what the cohort's bounds
@@ -65,9 +103,9 @@ func (p *Price) Plan(r Round) ([]Assignment, error) {
 		return Random{BestMode: true}.among(&r, who), nil
 	case LaneB:
 		p.want = float64(r.Tasks)
-		orders := make([]Assignment, len(who))
+		orders, posted := make([]Assignment, len(who)), p.Posted(r.mean())
 		for k, i := range who {
-			o, err := p.Answer(&r.Clients[i])
+			o, err := p.Answer(&r.Clients[i], posted)
 			if err != nil {
 				return nil, err
 			}
@@ -90,16 +128,20 @@ const patience = 1.25
 
 // Answer is what a client does at the posted price: a function of the price, the
 // contract's bounds, its own curve and its own past.
-func (p *Price) Answer(c *Candidate) (costcurve.Order, error) {
-	curve := c.Curve
-	if p.Carbon {
-		curve = curve.Scale(max(c.Intensity, leastIntensity))
-	}
-	o, err := costcurve.Respond(curve, p.Posted(), costcurve.Limits{Min: c.Min, Max: c.Max, Queue: c.History.Queue})
+func (p *Price) Answer(c *Candidate, posted costcurve.Price) (costcurve.Order, error) {
+	o, err := costcurve.Respond(p.weighted(c), posted, costcurve.Limits{Min: c.Min, Max: c.Max, Queue: c.History.Queue})
 	if err != nil {
 		return o, err
 	}
 	return c.Curve.Order(o.Tasks), nil
+}
+
+// weighted is the client's curve in what the policy minimises.
+func (p *Price) weighted(c *Candidate) costcurve.Curve {
+	if p.Carbon {
+		return c.Curve.Scale(max(c.Intensity, leastIntensity))
+	}
+	return c.Curve
 }
 
 // leastIntensity keeps work from being free where the grid claims to be.
@@ -107,8 +149,11 @@ const leastIntensity = 1
 
 // joint returns the least-energy orders of a cohort.
 func (p *Price) joint(r *Round, who []int) ([]Assignment, error) {
-	clients, fewest, most := p.problem(r, who)
-	a, err := schedule.SolveConvex(clients, min(max(r.Tasks, fewest), most))
+	clients, total, err := p.problem(r, who, float64(r.Tasks))
+	if err != nil {
+		return nil, err
+	}
+	a, err := schedule.SolveConvex(clients, total)
 	if err != nil {
 		return nil, err
 	}
@@ -119,24 +164,29 @@ func (p *Price) joint(r *Round, who []int) ([]Assignment, error) {
 	return orders, nil
 }
 
-// problem returns the clients with their energies weighted, and the least and the most
-// that they can do together.
-func (p *Price) problem(r *Round, who []int) (clients []schedule.Client, fewest, most int64) {
+// problem returns the clients with their energies weighted, and the total nearest to
+// the one wanted that they can do together.
+func (p *Price) problem(r *Round, who []int, want float64) (clients []schedule.Client, total int64, err error) {
 	clients = make([]schedule.Client, len(who))
+	var fewest, most int64
 	for k, i := range who {
 		c := &r.Clients[i]
-		curve := c.Curve
-		if p.Carbon {
-			curve = curve.Scale(max(c.Intensity, leastIntensity))
-		}
-		if p.Theta > 0 {
-			curve = discount(curve, p.Theta*float64(c.History.Queue))
-		}
-		clients[k] = schedule.Client{Curve: curve, Min: c.Min, Max: c.Max}
+		clients[k] = schedule.Client{Curve: p.weighted(c), Min: c.Min, Max: c.Max}
 		fewest += c.Min
 		most += c.most()
 	}
-	return clients, fewest, most
+	total = int64(min(max(want, float64(fewest)), float64(most)))
+	if p.Fair > 0 { // in units of the price without it
+		a, err := schedule.SolveConvex(clients, total)
+		if err != nil {
+			return nil, 0, err
+		}
+		theta := p.theta(a.Lambda, r.mean())
+		for k, i := range who {
+			clients[k].Curve = discount(clients[k].Curve, theta*float64(r.Clients[i].History.Queue))
+		}
+	}
+	return clients, total, nil
 }
 
 // discount makes every task cheaper by what fairness adds to the price, down to free.

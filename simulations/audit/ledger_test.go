@@ -92,41 +92,44 @@ func (b *book) refund(holders int) error {
 	return err
 }
 
+// refused is what a server must not do, with the error it gets, and what it may do right beside.
+var refused = map[string]struct {
+	before, wrong func(*book) error
+	want          error
+	right         func(*book) error
+}{
+	"set below the floor": {
+		func(*book) error { return nil },
+		func(b *book) error { return b.certify(6) }, ledger.ErrFloor,
+		func(b *book) error { return b.certify(7) },
+	},
+	"refund twice": {
+		func(b *book) error { return errors.Join(b.void(), b.refund(3)) },
+		func(b *book) error { return b.refund(4) }, ledger.ErrOrder,
+		func(*book) error { return nil },
+	},
+	"refund by too few holders": {
+		(*book).void,
+		func(b *book) error { return b.refund(2) }, ledger.ErrInvalid,
+		func(b *book) error { return b.refund(3) },
+	},
+	"un-noised metric": {
+		func(*book) error { return nil },
+		func(b *book) error {
+			_, err := b.Add(noon, &ledger.Metric{Name: "training loss", Values: []float64{0.3}})
+			return err
+		}, accountant.ErrInvalid,
+		func(b *book) error {
+			noised := ledger.Event{Event: accountant.Laplace{NoiseMultiplier: 10}}
+			_, err := b.Add(noon, &ledger.Metric{Name: "training loss", Event: noised, Values: []float64{0.3}})
+			return err
+		},
+	},
+}
+
 // What a server must not do, the ledger refuses without a trace; what it may do right beside, it takes.
 func TestLedgerRefusesPlantedBugs(t *testing.T) {
-	for name, bug := range map[string]struct {
-		before, wrong func(*book) error
-		want          error
-		right         func(*book) error
-	}{
-		"set below the floor": {
-			func(*book) error { return nil },
-			func(b *book) error { return b.certify(6) }, ledger.ErrFloor,
-			func(b *book) error { return b.certify(7) },
-		},
-		"refund twice": {
-			func(b *book) error { return errors.Join(b.void(), b.refund(3)) },
-			func(b *book) error { return b.refund(4) }, ledger.ErrOrder,
-			func(*book) error { return nil },
-		},
-		"refund by too few holders": {
-			(*book).void,
-			func(b *book) error { return b.refund(2) }, ledger.ErrInvalid,
-			func(b *book) error { return b.refund(3) },
-		},
-		"un-noised metric": {
-			func(*book) error { return nil },
-			func(b *book) error {
-				_, err := b.Add(noon, &ledger.Metric{Name: "training loss", Values: []float64{0.3}})
-				return err
-			}, accountant.ErrInvalid,
-			func(b *book) error {
-				noised := ledger.Event{Event: accountant.Laplace{NoiseMultiplier: 10}}
-				_, err := b.Add(noon, &ledger.Metric{Name: "training loss", Event: noised, Values: []float64{0.3}})
-				return err
-			},
-		},
-	} {
+	for name, bug := range refused {
 		t.Run(name, func(t *testing.T) {
 			b := newBook(t)
 			if err := bug.before(b); err != nil {

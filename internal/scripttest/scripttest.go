@@ -9,6 +9,7 @@
 //	start NAME PROGRAM ARGS...   run in the background, output goes to NAME.log
 //	signal NAME INT|TERM|KILL|STOP|CONT  send a signal to a started program
 //	finish NAME CODE|killed      wait for its end
+//	harass NAME COUNT DIR SCRIPT kill -9 and start it again, COUNT times: see harass
 //	await FILE PATTERN [COUNT]   wait until so many lines of FILE match
 //	port NAME                    put a free port into $NAME
 //	fields FILE KEY...           FILE is a JSON object with exactly these keys
@@ -113,7 +114,7 @@ func Run(t *testing.T, dir string) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "capture": capture, "start": start, "signal": signal, "finish": finish,
+			"exits": exits, "capture": capture, "start": start, "signal": signal, "finish": finish, "harass": harass,
 			"await": await, "port": port, "fields": fields, "equal": equal,
 		},
 		Condition: func(name string) (bool, error) {
@@ -152,6 +153,12 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+func atoi(ts *testscript.TestScript, s string) int {
+	n, err := strconv.Atoi(s)
+	ts.Check(err)
+	return n
+}
+
 func capture(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, args, 2, "capture NAME PROGRAM ARGS...")
 	ts.Check(ts.Exec(args[1], args[2:]...))
@@ -162,6 +169,7 @@ type running struct{}
 
 type process struct {
 	cmd  *exec.Cmd
+	args []string // program first
 	done chan error
 }
 
@@ -171,16 +179,19 @@ func processes(ts *testscript.TestScript) map[string]*process {
 
 func start(ts *testscript.TestScript, neg bool, args []string) {
 	need(ts, neg, args, 2, "start NAME PROGRAM ARGS...")
-	name := args[0]
+	launch(ts, args[0], args[1:])
+}
+
+func launch(ts *testscript.TestScript, name string, args []string) *process {
 	log, err := os.OpenFile(ts.MkAbs(name+".log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 	ts.Check(err)
 	defer log.Close() // the program has its own copy
-	program := filepath.Join(strings.Split(ts.Getenv("PATH"), string(os.PathListSeparator))[0], args[1])
-	c := exec.Command(program, args[2:]...)
+	program := filepath.Join(strings.Split(ts.Getenv("PATH"), string(os.PathListSeparator))[0], args[0])
+	c := exec.Command(program, args[1:]...)
 	c.Dir, c.Stdout, c.Stderr = ts.MkAbs("."), log, log
 	c.Env = append(os.Environ(), "PATH="+ts.Getenv("PATH"))
 	ts.Check(c.Start())
-	p := &process{c, make(chan error, 1)}
+	p := &process{c, args, make(chan error, 1)}
 	go func() { p.done <- c.Wait() }()
 	processes(ts)[name] = p
 	ts.Defer(func() {
@@ -188,6 +199,7 @@ func start(ts *testscript.TestScript, neg bool, args []string) {
 		<-p.done
 		close(p.done)
 	})
+	return p
 }
 
 func find(ts *testscript.TestScript, name string) *process {
@@ -231,8 +243,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	count := 1
 	if len(args) > 2 {
-		count, err = strconv.Atoi(args[2])
-		ts.Check(err)
+		count = atoi(ts, args[2])
 	}
 	var text []byte
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {

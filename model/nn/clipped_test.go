@@ -33,7 +33,7 @@ func testPerExampleGradients(t *testing.T) {
 }
 
 // random draws a network, a batch and the ends of units.
-func randomTask(t *testing.T, r *rand.Rand, a Architecture, batch int) (n *Network, x []float32, labels []int32, ends []int) {
+func randomTask(t testing.TB, r *rand.Rand, a Architecture, batch int) (n *Network, x []float32, labels []int32, ends []int) {
 	t.Helper()
 	n, err := New(a, batch)
 	if err != nil {

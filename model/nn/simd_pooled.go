@@ -90,31 +90,50 @@ func (l *pooledConv) scratch(n int) {
 }
 
 func (l *pooledConv) forward(w *worker, e int, in, out []float32) {
-	b, full := &l.bufs[w.id], l.pooled[w.id].full
-	arg := l.arg[e*l.argStride():][:l.argStride()]
-	conv := l.step.out
-	row := conv.W * l.Out
 	for top := 0; top < l.pool.H; top += l.band {
 		rows := min(l.band, l.pool.H-top)
-		b.product.Reps = (rows-1)*l.poolStride + 2
-		l.convolve(&b.product, in[top*l.poolStride*l.Stride*l.in.row:], full)
-		for y := range rows {
-			l.path.MaxPool(full[y*l.poolStride*row:], l.taps, out[l.pool.origin+(top+y)*l.pool.row:], arg[(top+y)*l.pool.W*l.Out:], l.Out, l.pool.W, l.poolStride*l.Out, l.relu)
-		}
+		l.convolveBand(w, in, top, rows)
+		l.poolBand(w, e, out, top, rows)
 	}
 }
 
+// convolveBand computes the outputs that pooled rows from top on need, and
+// poolBand pools them.
+func (l *pooledConv) convolveBand(w *worker, in []float32, top, rows int) {
+	p := &l.bufs[w.id].product
+	p.Reps = (rows-1)*l.poolStride + 2
+	l.convolve(p, in[top*l.poolStride*l.Stride*l.in.row:], l.pooled[w.id].full)
+}
+
+func (l *pooledConv) poolBand(w *worker, e int, out []float32, top, rows int) {
+	full, arg := l.pooled[w.id].full, l.args(e)
+	row := l.step.out.W * l.Out
+	for y := range rows {
+		l.path.MaxPool(full[y*l.poolStride*row:], l.taps, out[l.pool.origin+(top+y)*l.pool.row:], arg[(top+y)*l.pool.W*l.Out:], l.Out, l.pool.W, l.poolStride*l.Out, l.relu)
+	}
+}
+
+func (l *pooledConv) args(e int) []uint8 { return l.arg[e*l.argStride():][:l.argStride()] }
+
 func (l *pooledConv) backward(w *worker, e int, in, out, dout, din, sum []float32) {
-	b, p := &l.bufs[w.id], &l.pooled[w.id]
-	arg := l.arg[e*l.argStride():][:l.argStride()]
-	dw, db := sum[:len(l.w)], sum[align(len(l.w)):][:l.Out]
+	l.listWindows(w, e, out, dout)
+	l.weightGradient(w, in, sum)
+	if din != nil {
+		l.listWeights(w, e)
+		l.inputGradient(w, din)
+	}
+}
+
+// listWindows finds the live gradients and lists, for each channel, them and the
+// windows that they belong to.
+func (l *pooledConv) listWindows(w *worker, e int, out, dout []float32) {
+	p, arg := &l.pooled[w.id], l.args(e)
 	n := l.pool.W * l.Out
 	for y := range l.pool.H {
 		at := l.pool.origin + y*l.pool.row
 		l.path.Live(dout[at:], out[at:], arg[y*n:], l.pool.W, l.Out, l.window[y*l.pool.W:], &l.offset, p.keep[y*n:], p.offset[y*n:], l.relu)
 	}
 	pixels := l.pool.H * l.pool.W
-	b.bias.Run(l.path, one, p.keep, db, db)
 	l.path.Transpose(p.byChannel, pixels, p.keep, l.Out, pixels, l.Out)
 	l.path.TransposeInt32(p.offsets, pixels, p.offset, l.Out, pixels, l.Out)
 	p.list.Reset()
@@ -122,13 +141,26 @@ func (l *pooledConv) backward(w *worker, e int, in, out, dout, din, sum []float3
 		n := min(l.strip*l.pool.W, pixels-at)
 		l.path.Compress(p.list, p.byChannel[at:], l.Out, n, pixels, p.offsets[at:], pixels)
 	}
-	l.path.Sums(p.list, l.sums, in, dw, l.Kernel, l.run, l.in.row, l.run)
 	l.count(p.list.Len())
-	if din == nil {
-		return
-	}
-	clear(din)
+}
+
+// weightGradient adds to sum what the list of windows says.
+func (l *pooledConv) weightGradient(w *worker, in, sum []float32) {
+	b, p := &l.bufs[w.id], &l.pooled[w.id]
+	db := sum[align(len(l.w)):][:l.Out]
+	b.bias.Run(l.path, one, p.keep, db, db)
+	l.path.Sums(p.list, l.sums, in, sum[:len(l.w)], l.Kernel, l.run, l.in.row, l.run)
+}
+
+// listWeights lists, for each pooled pixel and tap, the live gradients and the
+// weights of their channels.
+func (l *pooledConv) listWeights(w *worker, e int) {
+	p := &l.pooled[w.id]
 	p.list.Reset()
-	l.path.CompressTaps(p.list, p.keep, arg, pixels, l.Out, l.Out, 4, l.place.weights)
-	l.scatter(p.list, l.group, din)
+	l.path.CompressTaps(p.list, p.keep, l.args(e), l.pool.H*l.pool.W, l.Out, l.Out, 4, l.place.weights)
+}
+
+func (l *pooledConv) inputGradient(w *worker, din []float32) {
+	clear(din)
+	l.scatter(l.pooled[w.id].list, l.group, din)
 }

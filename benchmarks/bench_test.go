@@ -146,8 +146,7 @@ func BenchmarkPlainRound(b *testing.B) {
 	b.Run(fmt.Sprintf("cifar-cnn/batch=%d", records), func(b *testing.B) {
 		for b.Loop() {
 			for lo := 0; lo < records; lo += 64 {
-				t.Net.Gradient(t.X[lo*size:(lo+64)*size], t.Labels[lo:lo+64])
-				t.Opt.Step(t.Net.Weights(), t.Net.Grads(), 0)
+				t.Train(t.X[lo*size:(lo+64)*size], t.Labels[lo:lo+64], 0)
 			}
 		}
 		report(b, "cifar-cnn", records)

@@ -11,6 +11,7 @@ import (
 type Task struct {
 	Net    *nn.Network
 	Opt    *optim.Optimizer
+	update nn.Rule
 	X      []float32
 	Labels []int32
 	LR     float64
@@ -47,7 +48,7 @@ func NewTask(model string, batch, count, workers int) (*Task, error) {
 		return nil, err
 	}
 	opt.SetWorkers(workers)
-	t := &Task{Net: n, Opt: opt, X: make([]float32, count*a.Input.Size()), Labels: make([]int32, count), LR: 1e-3}
+	t := &Task{Net: n, Opt: opt, update: opt.Update, X: make([]float32, count*a.Input.Size()), Labels: make([]int32, count), LR: 1e-3}
 	r := rand.New(rand.NewPCG(1, 1))
 	for i := range t.X {
 		t.X[i] = float32(r.NormFloat64())
@@ -58,10 +59,13 @@ func NewTask(model string, batch, count, workers int) (*Task, error) {
 	return t, nil
 }
 
-// Step makes one training step on all examples: gradient, then Adam.
-func (t *Task) Step() {
-	t.Net.Gradient(t.X, t.Labels)
-	t.Opt.Step(t.Net.Weights(), t.Net.Grads(), t.LR)
+// Step makes one training step on all examples: gradient and Adam.
+func (t *Task) Step() { t.Train(t.X, t.Labels, t.LR) }
+
+// Train is Step on examples and with a rate of the caller's.
+func (t *Task) Train(x []float32, labels []int32, lr float64) {
+	t.Opt.Begin(lr)
+	t.Net.Train(x, labels, t.update)
 }
 
 // ClippedStep is Step with every example's gradient clipped and no noise.

@@ -7,6 +7,14 @@ import "unsafe"
 // share an eighth of the sets of an L1 cache with itself.
 const panelCols = 16
 
+// PanelCols is the columns of a panel, or 0 if the path has no use for panels.
+func (p *Path) PanelCols() int {
+	if !p.packs {
+		return 0
+	}
+	return panelCols
+}
+
 // Panels copies a matrix of rows by cols, row stride step, into panels of 16
 // columns, which it appends to dst[:0]. It returns src itself where the path has
 // no use for panels. The second result is Product's BPanel and the third BDepth.

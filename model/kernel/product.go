@@ -22,6 +22,7 @@ type Product struct {
 	BSeg, BDepth                  int
 	BPanel                        int // 0, or B is in panels; see Panels
 	CRep, CRow                    int
+	CPanel                        int // 0, or C is in panels so far apart, and so is init
 	IRep, IRow                    int // of init; 0 repeats it
 	args                          [13]int64
 	panels, rows                  []float32 // scratch
@@ -66,11 +67,11 @@ func span(pairs ...[2]int) int {
 func (p *Product) Run(path *Path, a, b, c, init []float32) {
 	// The sum of the extents; any negative factor makes the bound meaningless.
 	reps, rows, segs, depth := p.Reps-1, p.Rows-1, p.Segs-1, p.Depth-1
-	if reps|rows|segs|depth|(p.Cols-1)|p.ARep|p.ARow|p.ASeg|p.ADepth|p.BSeg|p.BDepth|p.CRep|p.CRow|p.IRep|p.IRow < 0 ||
+	if reps|rows|segs|depth|(p.Cols-1)|p.ARep|p.ARow|p.ASeg|p.ADepth|p.BSeg|p.BDepth|p.CRep|p.CRow|p.CPanel|p.IRep|p.IRow < 0 ||
 		len(a) <= reps*p.ARep+rows*p.ARow+segs*p.ASeg+depth*p.ADepth ||
 		len(b) < p.extentB(path, segs, depth) ||
-		len(c) < reps*p.CRep+rows*p.CRow+p.Cols ||
-		init != nil && len(init) < reps*p.IRep+rows*p.IRow+p.Cols {
+		len(c) < reps*p.CRep+rows*p.CRow+p.columnsC(path) ||
+		init != nil && len(init) < reps*p.IRep+rows*p.IRow+p.columnsC(path) {
 		panic(fmt.Sprintf("kernel: product %+v on slices of %d, %d, %d and %d", *p, len(a), len(b), len(c), len(init)))
 	}
 	ap, bp, cp := unsafe.SliceData(a), unsafe.SliceData(b), unsafe.SliceData(c)
@@ -110,6 +111,18 @@ func (p *Product) extentB(path *Path, segs, depth int) int {
 	return n + (p.Cols+panelCols-1)/panelCols*p.BPanel - p.BPanel + panelCols
 }
 
+// columnsC is the elements from the first to the last column of a row of C.
+func (p *Product) columnsC(path *Path) int {
+	if p.CPanel == 0 {
+		return p.Cols
+	}
+	if !path.packs {
+		return math.MaxInt
+	}
+	last := (p.Cols - 1) / panelCols
+	return last*p.CPanel + p.Cols - last*panelCols
+}
+
 // deep splits the depth so that a panel of B stays in cache.
 func (p *Product) deep(path *Path) int {
 	widest := min(path.widest*path.lanes, p.Cols)
@@ -147,7 +160,7 @@ func (p *Product) pass(path *Path, k *block) {
 		int64(k.segs), int64(k.depth), maskTable,
 	}
 	vectors := (p.Cols + path.lanes - 1) / path.lanes
-	b := k.b
+	b, c, init := k.b, k.c, k.init
 	for j, left := 0, (vectors+path.widest-1)/path.widest; left > 0; left-- {
 		nv := (vectors + left - 1) / left
 		vectors -= nv
@@ -174,20 +187,31 @@ func (p *Product) pass(path *Path, k *block) {
 			p.args[7], p.args[9] = int64(4*crep), int64(4*irep)
 			most := max(1, maxWork/(mr*cols*k.segs*k.depth))
 			for r := 0; r < reps; r += most {
-				ini := k.init
+				ini := init
 				if ini != nil {
-					ini = shift(ini, r*irep+i*k.irow+j)
+					ini = shift(ini, r*irep+i*k.irow)
 				}
-				table[mr](shift(k.a, r*arep+i*p.ARow), b, shift(k.c, r*crep+i*p.CRow+j), ini, &p.args[0], uintptr(min(most, reps-r)), uintptr(tail))
+				table[mr](shift(k.a, r*arep+i*p.ARow), b, shift(c, r*crep+i*p.CRow), ini, &p.args[0], uintptr(min(most, reps-r)), uintptr(tail))
 			}
 			i += like * mr
 			blocks -= like
 		}
+		if left == 1 {
+			return // rather than point outside of what the slices hold
+		}
 		j += cols
-		if k.bpanel > 0 {
-			b = shift(b, k.bpanel)
-		} else {
-			b = shift(b, cols)
+		b = shift(b, panelStep(k.bpanel, cols))
+		c = shift(c, panelStep(p.CPanel, cols))
+		if init != nil {
+			init = shift(init, panelStep(p.CPanel, cols))
 		}
 	}
+}
+
+// panelStep is the distance to the next columns.
+func panelStep(panel, cols int) int {
+	if panel > 0 {
+		return panel
+	}
+	return cols
 }

@@ -54,12 +54,23 @@ func TestProduct(t *testing.T) {
 			p := randomProduct(r)
 			a := guarded(t, r, span([2]int{p.Reps, p.ARep}, [2]int{p.Rows, p.ARow}, [2]int{p.Segs, p.ASeg}, [2]int{p.Depth, p.ADepth}))
 			b := guarded(t, r, span([2]int{p.Segs, p.BSeg}, [2]int{p.Depth, p.BDepth}, [2]int{p.Cols, 1}))
-			c := guarded(t, r, span([2]int{p.Reps, p.CRep}, [2]int{p.Rows, p.CRow}, [2]int{p.Cols, 1}))
+			columns := p.Cols // from the first to the last of a row of C
+			if path.packs && r.IntN(3) == 0 {
+				p.CRow = panelCols + r.IntN(3)
+				p.CRep = p.Rows*p.CRow + r.IntN(5)
+				p.CPanel = p.Reps*p.CRep + r.IntN(5)
+				last := (p.Cols - 1) / panelCols
+				columns = last*p.CPanel + p.Cols - last*panelCols
+			}
+			c := guarded(t, r, span([2]int{p.Reps, p.CRep}, [2]int{p.Rows, p.CRow}, [2]int{columns, 1}))
 			var init []float32
 			switch r.IntN(3) {
 			case 0:
 				init, p.IRep, p.IRow = c, p.CRep, p.CRow
 			case 1:
+				if p.CPanel > 0 { // a row in panels is as far apart as C's
+					break
+				}
 				init, p.IRep, p.IRow = guarded(t, r, p.Cols), 0, 0
 			}
 			before, start := slices.Clone(c), slices.Clone(init)
@@ -78,8 +89,12 @@ func TestProduct(t *testing.T) {
 				for i := range p.Rows {
 					for j := range p.Cols {
 						var want, size float64
+						column := j
+						if p.CPanel > 0 {
+							column = j/panelCols*p.CPanel + j%panelCols
+						}
 						if init != nil {
-							want = float64(start[rep*p.IRep+i*p.IRow+j])
+							want = float64(start[rep*p.IRep+i*p.IRow+column])
 						}
 						for s := range p.Segs {
 							for k := range p.Depth {
@@ -88,7 +103,7 @@ func TestProduct(t *testing.T) {
 								size += math.Abs(v)
 							}
 						}
-						at := rep*p.CRep + i*p.CRow + j
+						at := rep*p.CRep + i*p.CRow + column
 						written[at] = true
 						if got := float64(c[at]); math.Abs(got-want) > 1e-6*(1+size) {
 							t.Fatalf("%+v: C[%d][%d][%d] = %v, want %v", p, rep, i, j, got, want)
@@ -154,9 +169,10 @@ func TestProductRefuses(t *testing.T) {
 		if run(good, 42, 40, 24) {
 			t.Fatal("the base of the cases is refused")
 		}
-		negative, empty := good, good
+		negative, empty, apart := good, good, good
+		apart.CPanel = 1000
 		negative.ARow, empty.Depth = -1, 0
-		if !run(good, 41, 40, 24) || !run(good, 42, 39, 24) || !run(good, 42, 40, 23) || !run(negative, 42, 40, 24) || !run(empty, 42, 40, 24) {
+		if !run(good, 41, 40, 24) || !run(good, 42, 39, 24) || !run(good, 42, 40, 23) || !run(negative, 42, 40, 24) || !run(empty, 42, 40, 24) || path.packs != !run(apart, 42, 40, 24) {
 			t.Error("a product outside of its slices was computed")
 		}
 	})

@@ -211,24 +211,29 @@ func (n *Network) ExportSum(dst, sum []float64) error {
 		return fmt.Errorf("export: sums of %d and %d values, want %d", len(dst), len(sum), len(n.weights))
 	}
 	at := 0
-	for _, q := range n.plan.params {
+	for index, q := range n.plan.params {
 		// The canonical order is (rows, a, b).
+		panels, rows := 1, q.rows
 		row, i, j := q.a*q.b, 1, q.a // portable: (rows, b, a)
 		if n.simd != nil {
-			row, i, j = 1, q.rows, q.a*q.rows // (b, a, rows)
+			panels = max(1, n.simd.panels[index])
+			rows /= panels
+			row, i, j = 1, rows, q.a*rows // (panel, b, a, rows of the panel)
 		}
-		to := at
-		for r := range q.rows {
-			for a := range q.a {
-				from := at + r*row + a*i
-				for range q.b {
-					dst[to] = sum[from]
-					to++
-					from += j
+		for range panels {
+			to := at
+			for r := range rows {
+				for a := range q.a {
+					from := at + r*row + a*i
+					for range q.b {
+						dst[to] = sum[from]
+						to++
+						from += j
+					}
 				}
 			}
+			at = to
 		}
-		at = to
 	}
 	return nil
 }

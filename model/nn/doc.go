@@ -1,7 +1,7 @@
 // Package nn turns an Architecture into a Network that computes outputs,
 // losses and gradients on flat slices.
 //
-// It does not update weights (optim does), read data (dataset), or run epochs
+// It does not know how weights are updated (optim does; Train hands them to it), read data (dataset), or run epochs
 // (train).
 //
 // # Architectures

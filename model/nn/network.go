@@ -2,6 +2,7 @@ package nn
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/sotto-fl/sotto/model"
 	"github.com/sotto-fl/sotto/model/kernel"
@@ -102,7 +103,7 @@ func New(a Architecture, maxBatch int) (*Network, error) {
 		}
 	}
 	if n.path.SIMD() {
-		if n.simd = newSIMD(p, a.Input, n.classes, view, maxBatch, n.path); n.simd != nil {
+		if n.simd = newSIMD(p, a.Input, n.classes, view, n.weights, n.grads, maxBatch, n.path); n.simd != nil {
 			return n, nil
 		}
 	}
@@ -288,6 +289,32 @@ func (n *Network) Gradient(x []float32, labels []int32) (lossSum float64, correc
 	}
 	clear(n.grads)
 	return n.backprop(logits, labels, 1/float64(len(labels)))
+}
+
+// Rule updates the weights w, which begin at element lo of Weights, with their
+// gradient g, which it may overwrite. Both are only its own until it returns.
+type Rule func(w, g []float32, lo int)
+
+// Train is Gradient, and hands every weight and its gradient to rule once. The
+// weights are the same, bit for bit, as if rule had been given all of Weights and
+// Grads after Gradient, provided that it works element by element; but the
+// gradient of a large layer is handed over while it is in cache, by several
+// goroutines at a time if there are workers, and Grads is undefined afterwards.
+// rule is not called at all if the loss is not finite.
+func (n *Network) Train(x []float32, labels []int32, rule Rule) (lossSum float64, correct int) {
+	if n.simd == nil {
+		lossSum, correct = n.Gradient(x, labels)
+		if !math.IsNaN(lossSum) && !math.IsInf(lossSum, 0) {
+			rule(n.weights, n.grads, 0)
+		}
+		return lossSum, correct
+	}
+	logits := n.Forward(x, len(labels))
+	lossSum, correct = crossEntropy(n.simd.dlogits[:len(logits)], logits, labels, n.classes, 1/float64(len(labels)))
+	if !math.IsNaN(lossSum) && !math.IsInf(lossSum, 0) {
+		n.simd.step(len(labels), rule)
+	}
+	return lossSum, correct
 }
 
 // backprop adds to grads the gradient of scale times the summed loss of the

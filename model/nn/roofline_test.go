@@ -14,8 +14,7 @@ import (
 	"github.com/sotto-fl/sotto/model/optim"
 )
 
-// parts makes the step of Gradient and of the optimiser, one worker, piece by
-// piece. after is called with the name of the piece that has just been done, the
+// parts makes the step of Train with one worker, piece by piece. after is called with the name of the piece that has just been done, the
 // arithmetic in it and the bytes that it cannot avoid to move, each 0 if unknown.
 type parts struct {
 	n     *simd
@@ -71,7 +70,7 @@ func (p *parts) head(i int, l headLayer, what string, batch int) {
 	p.after("head, rest", 0, 0)
 }
 
-func (p *parts) gradient(x []float32, labels []int32) {
+func (p *parts) step(x []float32, labels []int32, rule Rule) {
 	n, w, batch := p.n, p.n.workers[0], len(labels)
 	logits := p.forward(x, batch)
 	crossEntropy(n.dlogits[:len(logits)], logits, labels, n.classes, 1/float64(batch))
@@ -80,17 +79,26 @@ func (p *parts) gradient(x []float32, labels []int32) {
 	for e := range batch {
 		copy(n.flows[len(n.head)][e*stride:], n.dlogits[e*n.classes:][:n.classes])
 	}
+	n.rule = rule
 	for i := len(n.head) - 1; i >= 0; i-- {
 		n.head[i].backward(n.flows[i+1], n.flows[i], batch)
+		if d, ok := n.head[i].(*productDense); ok && d.wide {
+			size := float64(len(d.w))
+			p.after(fmt.Sprintf("fc %dx%d dX, dW, Adam", d.in, d.out), 4*size*float64(batch)/1e6, 4*(6*size+float64(batch*(d.in+d.out))))
+			continue
+		}
 		p.head(i, n.head[i], "dX", batch)
 	}
+	n.rule = nil
 	for _, l := range n.trunk {
 		l.prepare(true)
 	}
 	p.after("weights of convolutions", 0, 0)
 	for i, l := range n.head {
-		l.gradient(n.flows[i+1], 0, batch)
-		p.head(i, l, "dW", batch)
+		if d, ok := l.(*productDense); !ok || !d.wide {
+			l.gradient(n.flows[i+1], 0, batch)
+			p.head(i, l, "dW", batch)
+		}
 	}
 	for chunk := range n.chunkCount(batch) {
 		sum := n.sums[chunk]
@@ -103,6 +111,12 @@ func (p *parts) gradient(x []float32, labels []int32) {
 	n.reduce(n.chunkCount(batch))
 	n.finish(n.sums[0])
 	p.after("sums of chunks", 0, 0)
+	for _, r := range n.rest {
+		if lo, hi := r[0], r[1]; hi > lo {
+			rule(n.weights[lo:hi], n.grads[lo:hi], lo)
+			p.after("Adam, rest", 0, 28*float64(hi-lo))
+		}
+	}
 }
 
 // back is backExample for a trunk of pooled convolutions.
@@ -133,7 +147,7 @@ func (p *parts) back(w *worker, e int, sum []float32) {
 	}
 }
 
-// The pieces are the step: what they give is what Gradient gives.
+// The pieces are the step: what they give is what Train gives.
 func TestPartsAreTheStep(t *testing.T) {
 	onEachPath(t, func(t *testing.T) {
 		if kernel.Name() == "go" {
@@ -144,11 +158,18 @@ func TestPartsAreTheStep(t *testing.T) {
 			if n.stem != nil || !pooledTrunk(n) {
 				continue
 			}
-			n.Gradient(x, labels)
-			want := slices.Clone(n.Grads())
-			(&parts{n: n.simd, after: func(string, float64, float64) {}}).gradient(x, labels)
-			if !slices.Equal(n.Grads(), want) {
-				t.Errorf("%s: the pieces give another gradient", a.Name)
+			start := slices.Clone(n.Weights())
+			rule := func(w, g []float32, _ int) {
+				for i := range w {
+					w[i] -= 0.1 * g[i]
+				}
+			}
+			n.Train(x, labels, rule)
+			want := slices.Clone(n.Weights())
+			copy(n.Weights(), start)
+			(&parts{n: n.simd, after: func(string, float64, float64) {}}).step(x, labels, rule)
+			if !slices.Equal(n.Weights(), want) || slices.Equal(want, start) {
+				t.Errorf("%s: the pieces give other weights", a.Name)
 			}
 		}
 	})
@@ -216,9 +237,8 @@ func roofline(b *testing.B, model string, batch int) {
 		}
 		last = meter.Thread()
 		first := last
-		p.gradient(x, labels)
-		opt.Step(n.Weights(), n.Grads(), 1e-3)
-		p.after("Adam", 0, 28*float64(len(n.Weights())))
+		opt.Begin(1e-3)
+		p.step(x, labels, opt.Update)
 		for _, q := range all {
 			q.Add(q.cpu, 0)
 		}

@@ -30,6 +30,11 @@ type simd struct {
 	logits   []float32
 	classes  int
 	pixels   []float32 // scratch of transposed input
+	weights  []float32 // all of them, and their gradients
+	grads    []float32
+	panels   map[int]int // panels of weights that are in panels, by index in plan.params
+	rule     Rule        // of the step that is being made, if any
+	rest     [][2]int    // the weights that no sweep updates
 	team
 
 	// For clipped gradients: the squared norm of each example's gradient, what
@@ -83,13 +88,13 @@ type headLayer interface {
 
 // newSIMD returns nil if a size passes what the kernels take; the portable layers
 // then serve.
-func newSIMD(p plan, in Shape, classes int, v func(s step) views, maxBatch int, path *kernel.Path) *simd {
+func newSIMD(p plan, in Shape, classes int, v func(s step) views, weights, grads []float32, maxBatch int, path *kernel.Path) *simd {
 	for _, s := range p.steps {
 		if s.Kind == Conv2D && s.Kernel*s.Kernel*s.in.C*s.Out > 1<<28 {
 			return nil // byte offsets are 32 bits
 		}
 	}
-	n := &simd{path: path, plan: p, input: in, maxBatch: maxBatch, classes: classes}
+	n := &simd{path: path, plan: p, input: in, maxBatch: maxBatch, classes: classes, weights: weights, grads: grads, panels: map[int]int{}}
 	split := 0
 	for p.steps[split].Kind != Dense {
 		split++
@@ -223,14 +228,23 @@ func sparseAfter(steps []step) bool {
 
 func (n *simd) buildHead(steps []step, v func(s step) views) {
 	in := n.frames[len(n.frames)-1].stride
-	n.flows = append(n.flows, kernel.Alloc(n.maxBatch*in))
+	n.flows = append(n.flows, kernel.Alloc(eights(n.maxBatch)*in))
 	squashed := false // as in buildTrunk
+	done := 0
 	for _, s := range steps {
 		var l headLayer
 		switch s.Kind {
 		case Dense:
-			l = newProductDense(n, s, v(s), in)
-			squashed = false
+			w := n.plan.layout.Tensors()[s.weight]
+			d := newProductDense(n, s, v(s), w.Offset, in)
+			if d.panel > 0 {
+				n.panels[s.weight] = d.panels()
+			}
+			if d.wide {
+				n.rest = append(n.rest, [2]int{done, w.Offset})
+				done = w.Offset + w.Size
+			}
+			l, squashed = d, false
 		case ReLU, Tanh:
 			a := &headActivation{path: n.path, tanh: s.Kind == Tanh, stride: in}
 			if a.tanh && squashed {
@@ -244,8 +258,9 @@ func (n *simd) buildHead(steps []step, v func(s step) views) {
 		}
 		n.head = append(n.head, l)
 		in = l.width()
-		n.flows = append(n.flows, kernel.Alloc(n.maxBatch*in))
+		n.flows = append(n.flows, kernel.Alloc(eights(n.maxBatch)*in))
 	}
+	n.rest = append(n.rest, [2]int{done, n.plan.layout.Size()})
 }
 
 // load converts example e of x, (C, H, W), to the first frame.
@@ -345,12 +360,37 @@ func (n *simd) gradient(batch int) {
 		l.gradient(n.flows[i+1], 0, batch)
 	}
 	n.hold = false
+	n.backTrunk(batch)
+}
+
+// backTrunk carries the gradient of a batch down the trunk, and computes the
+// product that was held.
+func (n *simd) backTrunk(batch int) {
 	if n.private == 0 {
 		return
 	}
 	n.run(backwardTask, n.chunkCount(batch)+n.shared.parts)
 	n.reduce(n.chunkCount(batch))
 	n.finish(n.sums[0])
+}
+
+// step is gradient, and hands all weights to rule.
+func (n *simd) step(batch int, rule Rule) {
+	n.rule = rule
+	n.startUnits(batch)
+	n.rule = nil
+	n.shared.parts = 0
+	for i, l := range n.head {
+		if d, ok := l.(*productDense); !ok || !d.wide {
+			l.gradient(n.flows[i+1], 0, batch)
+		}
+	}
+	n.backTrunk(batch)
+	for _, r := range n.rest {
+		if lo, hi := r[0], r[1]; hi > lo {
+			rule(n.weights[lo:hi], n.grads[lo:hi], lo)
+		}
+	}
 }
 
 // reduce adds the sums of all chunks to the first, in order.
@@ -379,24 +419,28 @@ func (n *simd) chunk(i, batch int) (lo, hi int) {
 }
 
 // reorder copies between the canonical order, (rows, a, b) in the terms of param,
-// and (b, a, rows).
+// and (b, a, rows), or (panel, b, a, rows of the panel).
 func (n *simd) reorder(dst, src []float32, inward bool) {
 	at := 0
-	for _, q := range n.plan.params {
+	for index, q := range n.plan.params {
 		rows, a, b := q.rows, q.a, q.b
 		if rows == 1 && b == 1 {
 			copy(dst[at:at+a*b], src[at:])
 			at += a * b
 			continue
 		}
-		for i := range a {
-			outside, inside := at+i*b, at+i*rows
-			if inward {
-				n.path.Transpose(dst[inside:], a*rows, src[outside:], a*b, rows, b)
-			} else {
-				n.path.Transpose(dst[outside:], a*b, src[inside:], a*rows, b, rows)
+		panels := max(1, n.panels[index])
+		rows /= panels
+		for range panels {
+			for i := range a {
+				outside, inside := at+i*b, at+i*rows
+				if inward {
+					n.path.Transpose(dst[inside:], a*rows, src[outside:], a*b, rows, b)
+				} else {
+					n.path.Transpose(dst[outside:], a*b, src[inside:], a*rows, b, rows)
+				}
 			}
+			at += rows * a * b
 		}
-		at += rows * a * b
 	}
 }

@@ -2,30 +2,47 @@ package nn
 
 import "github.com/sotto-fl/sotto/model/kernel"
 
-// productDense is y = x*W + b with W (in, out).
+// productDense is y = x*W + b with W (in, out). Where the path reads panels, a
+// large W lies in panels of that many outputs, one after the other: (panel, in,
+// output of the panel). Its products then copy nothing but what is small.
 type productDense struct {
 	views
 	n       *simd
 	path    *kernel.Path
+	at      int // of W among the network's weights
 	in, out int
 	stride  int // of x
+	panel   int // elements of a panel of W, 0 if W is not in panels
 	x, y    []float32
 	turned  []float32 // W as (out, in), or dy as (out, batch)
-	result  []float32 // dx as (in, batch), where W stays as it is
 	packed  []float32 // turned, as a product reads it
-	dx      []float32
-	wide    bool // turn dy instead of W
+	wide    bool      // turn dy instead of W
 	p       kernel.Product
+
+	// Of the sweep over the inputs: the gradients around the layer, dy as a product
+	// reads it with the strides of B there, and what the workers need.
+	dx, dy   []float32
+	dyPacked []float32
+	dyPanel  int
+	dyDepth  int
+	batch    int
+	columns  int // of turned: the batch in whole vectors
+	bufs     []sweepScratch
 }
 
-func newProductDense(n *simd, s step, v views, stride int) *productDense {
-	l := &productDense{views: v, n: n, path: n.path, in: s.in.Size(), out: s.Out, stride: stride}
+type sweepScratch struct{ dx, dw []float32 }
+
+func newProductDense(n *simd, s step, v views, at, stride int) *productDense {
+	l := &productDense{views: v, n: n, path: n.path, at: at, in: s.in.Size(), out: s.Out, stride: stride}
 	l.y = kernel.Alloc(n.maxBatch * l.width())
-	// A large matrix is cheaper to read by rows than to turn.
-	l.wide = len(v.w) >= 1<<16 && n.maxBatch >= 8
+	// A large matrix is cheaper to read by rows than to turn. The order of the
+	// weights must not depend on maxBatch.
+	if c := l.path.PanelCols(); c > 0 && l.out > c && l.out%c == 0 && len(v.w) >= 1<<16 {
+		l.panel = l.in * c
+	}
+	l.wide = l.panel > 0 || len(v.w) >= 1<<16 && n.maxBatch >= 8
 	if l.wide {
-		l.turned = kernel.Alloc(l.out * n.maxBatch)
-		l.result = kernel.Alloc(l.in * n.maxBatch)
+		l.turned = kernel.Alloc(l.out * align(n.maxBatch))
 	} else {
 		l.turned = kernel.Alloc(len(v.w))
 	}
@@ -34,55 +51,133 @@ func newProductDense(n *simd, s step, v views, stride int) *productDense {
 
 func (l *productDense) width() int { return align(l.out) }
 
+func (l *productDense) scratch(n int) {
+	if !l.wide {
+		return
+	}
+	l.bufs = make([]sweepScratch, n)
+	for i := range l.bufs {
+		l.bufs[i] = sweepScratch{dx: kernel.Alloc(min(sweepRows, l.in) * align(l.n.maxBatch)), dw: kernel.Alloc(min(sweepRows, l.in) * l.out)}
+	}
+}
+
 func (l *productDense) forward(x []float32, batch int) []float32 {
 	l.x = x
-	l.p.Set(&kernel.Product{Reps: 1, Rows: batch, Cols: l.out, Segs: 1, Depth: l.in, ARow: l.stride, ADepth: 1, BDepth: l.out, CRow: l.width()})
+	l.p.Set(&kernel.Product{Reps: 1, Rows: batch, Cols: l.out, Segs: 1, Depth: l.in, ARow: l.stride, ADepth: 1, BDepth: l.rowW(), BPanel: l.panel, CRow: l.width()})
 	l.n.product(&l.p, x, l.w, l.y, l.b)
 	return l.y
 }
 
+// rowW is the elements from one row of W, or of a panel of it, to the next.
+func (l *productDense) rowW() int {
+	if l.panel > 0 {
+		return l.path.PanelCols()
+	}
+	return l.out
+}
+
 func (l *productDense) gradient(dy []float32, lo, hi int) {
 	w := l.width()
-	l.p.Set(&kernel.Product{Reps: 1, Rows: l.in, Cols: l.out, Segs: 1, Depth: hi - lo, ARow: 1, ADepth: l.stride, BDepth: w, CRow: l.out})
+	l.p.Set(&kernel.Product{Reps: 1, Rows: l.in, Cols: l.out, Segs: 1, Depth: hi - lo, ARow: 1, ADepth: l.stride, BDepth: w, CRow: l.rowW(), CPanel: l.panel})
 	l.n.product(&l.p, l.x[lo*l.stride:], dy[lo*w:], l.dw, nil)
+	l.bias(dy, lo, hi)
+}
+
+func (l *productDense) bias(dy []float32, lo, hi int) {
+	w := l.width()
 	l.p.Set(&kernel.Product{Reps: 1, Rows: 1, Cols: l.out, Segs: 1, Depth: hi - lo, BDepth: w, CRow: l.out})
 	l.p.Run(l.path, one, dy[lo*w:], l.db, nil)
 }
 
 func (l *productDense) backward(dy, dx []float32, batch int) {
+	if l.wide {
+		l.sweep(dy, dx, batch, l.n.rule != nil)
+		return
+	}
 	if dx == nil {
 		return
 	}
-	w := l.width()
-	if !l.wide {
-		l.path.Transpose(l.turned, l.in, l.w, l.out, l.in, l.out)
-		l.p.Set(&kernel.Product{Reps: 1, Rows: batch, Cols: l.in, Segs: 1, Depth: l.out, ARow: w, ADepth: 1, BDepth: l.in, CRow: l.stride})
-		l.p.Run(l.path, dy, l.turned, dx, nil)
+	l.path.Transpose(l.turned, l.in, l.w, l.out, l.in, l.out)
+	l.p.Set(&kernel.Product{Reps: 1, Rows: batch, Cols: l.in, Segs: 1, Depth: l.out, ARow: l.width(), ADepth: 1, BDepth: l.in, CRow: l.stride})
+	l.p.Run(l.path, dy, l.turned, dx, nil)
+}
+
+// sweepRows is the inputs that one task takes through the backward pass while
+// their weights are in cache.
+const sweepRows = 256
+
+// sweep computes the input gradient (unless dx is nil) and, if update is set, the
+// weight gradient of the whole batch, which it hands to the rule part by part: the
+// weights come from memory once, and the gradient never goes there.
+func (l *productDense) sweep(dy, dx []float32, batch int, update bool) {
+	if dx == nil && !update {
 		return
 	}
-	l.path.Transpose(l.turned, batch, dy, w, batch, l.out)
-	l.p.Set(&kernel.Product{Reps: 1, Cols: batch, Segs: 1, Depth: l.out, ARow: l.out, ADepth: 1, CRow: batch})
-	l.packed, l.p.BPanel, l.p.BDepth = l.path.Panels(l.packed, l.turned, l.out, batch, batch)
-	l.dx = dx
+	l.dx, l.dy, l.batch = dx, nil, batch
+	w := l.width()
+	if dx != nil {
+		l.columns = align(batch)
+		if batch != l.columns {
+			clear(l.turned[:l.out*l.columns])
+		}
+		l.path.Transpose(l.turned, l.columns, dy, w, batch, l.out)
+		// One run of W, or one for each panel.
+		segs, depth, seg, row := 1, l.out, 0, l.out
+		if l.panel > 0 {
+			segs, depth, seg, row = l.panels(), l.path.PanelCols(), l.panel, l.path.PanelCols()
+		}
+		l.p.Set(&kernel.Product{Reps: 1, Cols: l.columns, Segs: segs, Depth: depth, ARow: row, ASeg: seg, ADepth: 1, CRow: l.columns})
+		l.packed, l.p.BPanel, l.p.BDepth = l.path.Panels(l.packed, l.turned, l.out, l.columns, l.columns)
+		l.p.BSeg = depth * l.p.BDepth
+	}
+	if update {
+		l.dyPacked, l.dyPanel, l.dyDepth = l.path.Panels(l.dyPacked, dy, batch, l.out, w)
+		l.dy = dy
+	}
 	l.n.wide = l
-	l.n.run(inputPart, (l.in+inputRows-1)/inputRows)
+	l.n.run(sweepPart, (l.in+sweepRows-1)/sweepRows)
+	if update {
+		l.bias(dy, 0, batch)
+	}
 }
 
-// inputRows is the inputs whose gradients are computed, and turned while they are
-// in cache, by one task.
-const inputRows = 512
+func (l *productDense) panels() int { return l.out / l.path.PanelCols() }
 
-// inputPart computes a part of the input gradient of the dense layer n.wide.
-func inputPart(n *simd, w *worker, part int) {
-	l := n.wide
-	lo := part * inputRows
-	w.product.Set(&l.p)
+// sweepPart is the part of the sweep of the dense layer n.wide that concerns
+// sweepRows inputs.
+func sweepPart(n *simd, w *worker, part int) {
+	l, b := n.wide, &n.wide.bufs[w.id]
+	lo := part * sweepRows
+	rows := min(sweepRows, l.in-lo)
 	p := &w.product
-	p.Rows = min(inputRows, l.in-lo)
-	result := l.result[lo*p.Cols:][:p.Rows*p.Cols]
-	p.Run(n.path, l.w[lo*l.out:], l.packed, result, nil)
-	n.path.Transpose(l.dx[lo:], l.stride, result, p.Cols, p.Rows, p.Cols)
+	if l.dx != nil {
+		p.Set(&l.p)
+		p.Rows = rows
+		dx := b.dx[:rows*p.Cols]
+		p.Run(n.path, l.w[lo*l.rowW():], l.packed, dx, nil)
+		// Rows in eights: there is room, and what is beyond the batch is zero.
+		n.path.Transpose(l.dx[lo:], l.stride, dx, p.Cols, rows, eights(l.batch))
+	}
+	if l.dy == nil {
+		return
+	}
+	p.Set(&kernel.Product{Reps: 1, Rows: rows, Cols: l.out, Segs: 1, Depth: l.batch, ARow: 1, ADepth: l.stride, BDepth: l.dyDepth, BPanel: l.dyPanel, CRow: l.rowW()})
+	if l.panel > 0 {
+		p.CPanel = rows * p.CRow
+	}
+	p.Run(n.path, l.x[lo:], l.dyPacked, b.dw[:rows*l.out], nil)
+	if l.panel == 0 {
+		at := lo * l.out
+		n.rule(l.w[at:][:rows*l.out], b.dw[:rows*l.out], l.at+at)
+		return
+	}
+	for i := range l.panels() {
+		at := i*l.panel + lo*p.CRow
+		n.rule(l.w[at:][:p.CPanel], b.dw[i*p.CPanel:][:p.CPanel], l.at+at)
+	}
 }
+
+func eights(n int) int { return (n + 7) &^ 7 }
 
 // norms uses |x dy'| = |x| |dy|: the gradient of one example is an outer product.
 // Goodfellow, "Efficient Per-Example Gradient Computations", 2015,

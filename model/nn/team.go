@@ -21,7 +21,7 @@ type team struct {
 	// hold lets product leave one large product in shared, for a later run to do
 	// together with something else; shared.parts is then above zero.
 	hold bool
-	wide *productDense // whose input gradient is being computed
+	wide *productDense // whose sweep is being made
 }
 
 // setWorkers makes room for count goroutines.
@@ -43,6 +43,11 @@ func (n *simd) setWorkers(count int) {
 	}
 	for _, l := range n.trunk {
 		l.scratch(count)
+	}
+	for _, l := range n.head {
+		if d, ok := l.(*productDense); ok {
+			d.scratch(count)
+		}
 	}
 }
 
@@ -117,7 +122,7 @@ func productPart(n *simd, w *worker, part int) {
 		if init != nil {
 			init = init[lo:]
 		}
-		p.Run(n.path, s.a, s.b[lo:], s.c[lo:], init)
+		p.Run(n.path, s.a, s.b[n.column(lo, p.BPanel):], s.c[n.column(lo, p.CPanel):], init)
 		return
 	}
 	lo, hi := part*p.Rows/s.parts, (part+1)*p.Rows/s.parts
@@ -127,6 +132,14 @@ func productPart(n *simd, w *worker, part int) {
 		init = init[lo*p.IRow:]
 	}
 	p.Run(n.path, s.a[lo*p.ARow:], s.b, s.c[lo*p.CRow:], init)
+}
+
+// column is where column i starts, a multiple of a panel's columns.
+func (n *simd) column(i, panel int) int {
+	if panel == 0 {
+		return i
+	}
+	return i / n.path.PanelCols() * panel
 }
 
 // backwardTask is a chunk's backward pass or, beyond the chunks, a part of the

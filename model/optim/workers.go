@@ -9,17 +9,15 @@ import (
 // vector.
 const part = 1 << 16
 
-// workers spreads an element-wise rule over goroutines that run only during Step.
+// workers spreads the updates of a Step over goroutines that run only during it.
 type workers struct {
 	weights, grads []float32
-	rule           func(o *Optimizer, lo, hi int)
 	loops          []func()
 	next           atomic.Int32
 	done           sync.WaitGroup
 }
 
-// SetWorkers lets Step use count goroutines on kernel paths with vector
-// instructions. Results do not depend on it.
+// SetWorkers lets Step use count goroutines. Results do not depend on it.
 func (o *Optimizer) SetWorkers(count int) {
 	o.loops = nil
 	for range count - 1 {
@@ -30,9 +28,9 @@ func (o *Optimizer) SetWorkers(count int) {
 	}
 }
 
-// each applies rule to all parameters.
-func (o *Optimizer) each(weights, grads []float32, rule func(o *Optimizer, lo, hi int)) {
-	o.workers.weights, o.workers.grads, o.workers.rule = weights, grads, rule
+// each updates all parameters.
+func (o *Optimizer) each(weights, grads []float32) {
+	o.workers.weights, o.workers.grads = weights, grads
 	o.next.Store(0)
 	helpers := o.loops[:min(len(o.loops), (o.size-1)/part)]
 	o.done.Add(len(helpers))
@@ -50,14 +48,7 @@ func (o *Optimizer) loop() {
 		if lo >= o.size {
 			return
 		}
-		o.workers.rule(o, lo, min(lo+part, o.size))
+		hi := min(lo+part, o.size)
+		o.Update(o.weights[lo:hi], o.grads[lo:hi], lo)
 	}
-}
-
-func adamRule(o *Optimizer, lo, hi int) {
-	o.path.Adam(o.weights[lo:hi], o.grads[lo:hi], o.m[lo:hi], o.v[lo:hi], &o.scalars)
-}
-
-func momentumRule(o *Optimizer, lo, hi int) {
-	o.path.Momentum(o.weights[lo:hi], o.grads[lo:hi], o.m[lo:hi], &o.rate)
 }

@@ -75,6 +75,7 @@ type Trainer struct {
 	cfg     Config
 	net     *nn.Network
 	opt     *optim.Optimizer
+	update  nn.Rule // opt's
 	shape   dataset.Shape
 	x       []float32 // (batch, C, H, W)
 	labels  []int32
@@ -109,7 +110,7 @@ func New(c Config) (*Trainer, error) {
 	}
 	in := c.Architecture.Input
 	t := &Trainer{
-		cfg: c, net: net, opt: opt, shape: dataset.Shape{C: in.C, H: in.H, W: in.W},
+		cfg: c, net: net, opt: opt, update: opt.Update, shape: dataset.Shape{C: in.C, H: in.H, W: in.W},
 		x: make([]float32, c.Batch*in.Size()), labels: make([]int32, c.Batch),
 		scratch: make([]float32, in.Size()),
 		start:   make([]float32, len(net.Weights())), local: make([]float32, len(net.Weights())),
@@ -218,11 +219,11 @@ func (t *Trainer) epochs(ctx context.Context, data *dataset.Set, work Work, m *M
 
 func (t *Trainer) step(data *dataset.Set, index []int, lr float64, vary *rand.Rand, m *Metrics) error {
 	x, labels := t.varied(data, index, vary)
-	loss, correct := t.net.Gradient(x, labels)
+	t.opt.Begin(lr)
+	loss, correct := t.net.Train(x, labels, t.update)
 	if !finite(loss) {
 		return fmt.Errorf("loss after %d steps: %w", m.Steps, ErrDiverged)
 	}
-	t.opt.Step(t.net.Weights(), t.net.Grads(), lr)
 	m.Steps++
 	m.TrainExamples += len(index)
 	m.TrainLoss += loss

@@ -17,7 +17,7 @@
 // signers share more than c holders, an honest one among them, and it signs once.
 // The last part is kept by the caller: see [Vows].
 //
-// With t-1 of the shares expanded from seeds, secrecy below t rests on SHAKE256 as
+// With t-1 of the shares expanded from seeds, secrecy below t rests on ChaCha20 as
 // a pseudorandom generator; in the plain scheme it would be perfect.
 //
 // # What it is not

@@ -84,7 +84,7 @@ func TestProtocolK9(t *testing.T) {
 
 func TestProtocolR7(t *testing.T) {
 	quote(t, "R7", "Each coefficient of the key is the value at 0 of a polynomial of degree t-1; the shares are its values at 1 to m, in coefficient form.")
-	quote(t, "R8", "The shares of points 1 to t-1 are sent as 32-byte seeds, which SHAKE256 expands; the others follow from them and the key, and are packed at the bits of each prime.")
+	quote(t, "R8", "The shares of points 1 to t-1 are sent as 32-byte seeds, which ChaCha20 expands; the others follow from them and the key, and are packed at the bits of each prime.")
 	secret := randomElement(testInsecureRing, newRand(4))
 	shares, err := Split(testInsecureRing, 3, 5, secret, &shortReader{1 << 20})
 	if err != nil {

@@ -1,11 +1,14 @@
 package keyshare
 
 import (
-	"crypto/sha3"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"math/bits"
+
+	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/sotto-fl/sotto/internal/statement"
 )
 
 // SeedSize is the size in bytes of a share that is sent as a seed.
@@ -55,34 +58,52 @@ func Split(ring Ring, t, m int, secret []uint64, rand io.Reader) ([]Share, error
 	return shares, nil
 }
 
+// expandWords is how many words one nonce gives.
+const expandWords = 512
+
+var zeros [8 * expandWords]byte
+
 // Expand fills dst, of Len residues, with the share that seed stands for. For the
-// prime of index j, SHAKE256 (FIPS 202) of label, seed and the byte j gives a stream
-// of words of as many bytes as the prime has, little-endian; each is cut to the bits
-// of the prime, and is the next coefficient if it is below the prime.
+// prime of index j, SHA-256 of label, seed and the byte j is a key of ChaCha20 (RFC
+// 8439), and the nonces 0, 1, 2 and so on, of 12 bytes, little-endian, give 512 words
+// each: the key stream from block 1 on, cut in pieces of as many bytes as the prime
+// has, little-endian. Each word is cut to the bits of the prime, and is the next
+// coefficient if it is below the prime.
+//
+// ChaCha20 because a seed is secret, and it takes the same time for every key also on
+// boards without AES instructions.
 func (r Ring) Expand(dst []uint64, seed *[SeedSize]byte) {
+	room := make([]byte, 0, len(zeros)+chacha20poly1305.Overhead)
 	for j, p := range r.Primes {
-		h := sha3.NewSHAKE256()
-		h.Write([]byte("sotto/share/v1\x00"))
-		h.Write(seed[:])
-		h.Write([]byte{byte(j)})
+		key := statement.Hash(append(append([]byte("sotto/share/v1\x00"), seed[:]...), byte(j)))
+		// The AEAD is the implementation with vector instructions: a message of zeros
+		// comes out as the key stream, and its tag is not used.
+		stream, err := chacha20poly1305.New(key[:])
+		if err != nil {
+			panic(err) // the key has 32 bytes
+		}
 		width := bits.Len64(p)
 		size, mask := (width+7)/8, uint64(1)<<width-1
-		var buffer [128 * 8]byte
-		words := buffer[:128*size] // 128 whole words
-		left := words[:0]
+		var nonce [chacha20poly1305.NonceSize]byte
 		out := dst[j*r.N : (j+1)*r.N]
-		for i := 0; i < len(out); {
-			if len(left) == 0 {
-				h.Read(words)
-				left = words
-			}
-			var word [8]byte
-			copy(word[:], left[:size])
-			left = left[size:]
-			if v := binary.LittleEndian.Uint64(word[:]) & mask; v < p {
-				out[i] = v
-				i++
+		for n := uint64(0); len(out) > 0; n++ {
+			binary.LittleEndian.PutUint64(nonce[:], n)
+			words := stream.Seal(room, nonce[:], zeros[:size*expandWords], nil)
+			for range expandWords {
+				var word [8]byte
+				copy(word[:], words[:size])
+				words = words[size:]
+				v := binary.LittleEndian.Uint64(word[:]) & mask
+				if v >= p {
+					continue
+				}
+				out[0] = v
+				if out = out[1:]; len(out) == 0 {
+					break
+				}
 			}
 		}
+		clear(key[:])
 	}
+	clear(room[:cap(room)])
 }

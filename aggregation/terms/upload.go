@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sotto-fl/sotto/aggregation/kahe"
 	"github.com/sotto-fl/sotto/aggregation/keyshare"
@@ -57,6 +58,7 @@ func (f Frame) Append(dst []byte, u Upload) ([]byte, error) {
 		return dst, fmt.Errorf("%w: header of %d bytes, vector of %d, %d boxes", ErrFrame, len(h), len(u.Ciphertext), len(u.Boxes))
 	}
 	start := len(dst)
+	dst = slices.Grow(dst, f.Size())
 	dst = binary.LittleEndian.AppendUint16(dst, uint16(len(h)))
 	dst = append(dst, h...)
 	dst = append(dst, make([]byte, start+headerField-len(dst))...)

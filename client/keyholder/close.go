@@ -40,7 +40,7 @@ func (h *Holder) Forswear(w ClosureWanted) (keyshare.Closure, error) {
 	if h.pending != nil && h.pending.head == head {
 		h.pending = nil
 	}
-	if err := h.keys.eraseThrough(w.Run, w.Round); err != nil {
+	if err := h.erase(w.Run, w.Round); err != nil {
 		return none, fmt.Errorf("erase the round's key: %w", err)
 	}
 	return keyshare.SignClosure(h.hash, w.Run, w.Round, h.point, h.cfg.Signing), nil

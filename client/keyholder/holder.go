@@ -20,6 +20,7 @@ var ErrInUse = errors.New("another key holder is running on this directory")
 
 const (
 	maxBatch    = 1024 // keys made on one request
+	maxFresh    = 64   // of those, how many are kept ready in memory; others are read when they are used
 	keptAnswers = 4    // newest rounds whose answers are kept for a server that lost them
 )
 
@@ -49,6 +50,7 @@ type Holder struct {
 	memory  memory
 	keys    roundFiles
 	answers roundFiles
+	fresh   map[Head]*keyshare.PrivateRoundKey // made by this process and not erased; at most maxFresh
 	known   keyshare.Known
 	pending *pending
 }
@@ -130,7 +132,7 @@ func (h *Holder) open(owner statement.Key) error {
 		runs[head.Run] = true
 	}
 	for run := range runs {
-		if err := h.keys.eraseThrough(run, h.memory.vows.Floor(run)); err != nil {
+		if err := h.erase(run, h.memory.vows.Floor(run)); err != nil {
 			return fmt.Errorf("erase keys of closed rounds: %w", err)
 		}
 	}
@@ -167,7 +169,7 @@ func (h *Holder) raise(to Head) error {
 	if err := h.write(entry{kind: kindClosed, run: to.Run, round: to.Round}); err != nil {
 		return err
 	}
-	return h.keys.eraseThrough(to.Run, to.Round)
+	return h.erase(to.Run, to.Round)
 }
 
 // Keys makes or repeats the public keys of rounds. Rounds that are closed, or whose
@@ -232,6 +234,12 @@ func (h *Holder) generate(run string, round uint64) (*keyshare.PrivateRoundKey, 
 	if err := h.keys.put(run, round, b); err != nil {
 		return nil, fmt.Errorf("keep a round key: %w", err)
 	}
+	if h.fresh == nil {
+		h.fresh = map[Head]*keyshare.PrivateRoundKey{}
+	}
+	if len(h.fresh) < maxFresh {
+		h.fresh[Head{run, round}] = k
+	}
 	return k, nil
 }
 
@@ -240,7 +248,20 @@ func (h *Holder) private(run string, round uint64) (*keyshare.PrivateRoundKey, e
 	if err != nil {
 		return nil, err
 	}
+	if k := h.fresh[Head{run, round}]; k != nil {
+		return k, nil
+	}
 	return keyshare.ParsePrivateRoundKey(b)
+}
+
+// erase forgets the private keys of a run's rounds up to round.
+func (h *Holder) erase(run string, round uint64) error {
+	for head := range h.fresh {
+		if head.Run == run && head.Round <= round {
+			delete(h.fresh, head)
+		}
+	}
+	return h.keys.eraseThrough(run, round)
 }
 
 // Look gives the verdict on a proposed set. An error means that the boxes could not
@@ -296,7 +317,7 @@ func (h *Holder) Sign(w SignatureWanted) (keyshare.SetSignature, error) {
 		return none, err
 	}
 	if e, ok := h.memory.signed[Head{w.Run, w.Round}]; ok {
-		if err := h.keys.eraseThrough(w.Run, w.Round); err != nil {
+		if err := h.erase(w.Run, w.Round); err != nil {
 			return none, fmt.Errorf("erase the round's key: %w", err)
 		}
 		return keyshare.SignSet(e.record, w.Run, w.Round, e.set, h.point, h.cfg.Signing), nil
@@ -320,7 +341,7 @@ func (h *Holder) Sign(w SignatureWanted) (keyshare.SetSignature, error) {
 		return none, err
 	}
 	h.pending = nil
-	if err := h.keys.eraseThrough(w.Run, w.Round); err != nil {
+	if err := h.erase(w.Run, w.Round); err != nil {
 		return none, fmt.Errorf("erase the round's key: %w", err)
 	}
 	if w.Round > keptAnswers {

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -13,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sotto-fl/sotto/internal/carbon"
 	"github.com/sotto-fl/sotto/internal/config"
 	"github.com/sotto-fl/sotto/server/schedule/policy"
 	"github.com/sotto-fl/sotto/simulations/compare"
@@ -36,6 +39,9 @@ func comparePolicies(ctx context.Context, args []string, stdout, stderr io.Write
 	limit := f.Int("max-participations", 0, "")
 	cache := f.String("cache", "", "")
 	solarFile := f.String("solar", "", "")
+	carbonFiles := f.String("carbon", "", "")
+	horizon := f.Duration("horizon", 24*time.Hour, "")
+	forecastError := f.Float64("forecast-error", 0.1, "")
 	scenarioFile := f.String("scenario", "", "")
 	fleetFile := f.String("fleet", "", "")
 	rounds := f.Int("rounds", 0, "")
@@ -97,6 +103,18 @@ func comparePolicies(ctx context.Context, args []string, stdout, stderr io.Write
 			return fmt.Errorf("%s: %w", *solarFile, err)
 		}
 	}
+	if *horizon < time.Minute || *horizon > 366*24*time.Hour || !(*forecastError >= 0 && *forecastError <= 10) {
+		return config.Usagef("-horizon is %s and -forecast-error is %g, want a minute to a year and 0 to 10", *horizon, *forecastError)
+	}
+	times := compare.Times{Horizon: *horizon, Error: *forecastError}
+	if times.Carbon, err = readCarbon(*carbonFiles); err != nil {
+		return err
+	}
+	for z := range times.Carbon {
+		if _, known := c.Zones[z]; !known {
+			return config.Usagef("-carbon: the fleet has no zone %s, but %s", z, strings.Join(slices.Sorted(maps.Keys(c.Zones)), ", "))
+		}
+	}
 	names := strings.Split(*policies, ",")
 	if !slices.Contains(names, reference) {
 		names = append(names, reference)
@@ -108,6 +126,9 @@ func comparePolicies(ctx context.Context, args []string, stdout, stderr io.Write
 		}
 		if err := policy.Check(p, lane); err != nil {
 			return &config.UsageError{Err: err}
+		}
+		if t, ok := p.(*policy.Timed); ok && t.By != policy.AtOnce && len(times.Carbon) == 0 {
+			return config.WithHint(config.Usagef("policy %s waits for clean energy, and intensity never changes here", name), "give the intensity over time: -carbon DE=FILE,FR=FILE")
 		}
 	}
 	if *out == "" {
@@ -130,18 +151,21 @@ func comparePolicies(ctx context.Context, args []string, stdout, stderr io.Write
 		w.Cache(*cache)
 		for _, name := range names {
 			started := time.Now()
-			r, err := w.Simulate(ctx, name, compare.Conditions{Lane: lane, Target: c.Target, Limit: *limit, Solar: solar, Workers: *workers})
+			r, err := w.Simulate(ctx, name, compare.Conditions{Lane: lane, Target: c.Target, Limit: *limit, Solar: solar, Times: times, Workers: *workers})
 			if err != nil {
 				return err
 			}
 			runs[name] = append(runs[name], r)
 			last := r.Rounds[len(r.Rounds)-1]
-			fmt.Fprintf(stderr, "seed %d  %-14s target in round %2d, then accuracy %.2f %% and %.1f kJ after %d rounds  (%.0f s)\n", r.Seed, name, r.Reached, 100*last.Accuracy, last.Device/1e3, len(r.Rounds), time.Since(started).Seconds())
+			fmt.Fprintf(stderr, "seed %d  %-20s target in round %2d, then accuracy %.2f %% and %.1f kJ after %d rounds  (%.0f s)\n", r.Seed, name, r.Reached, 100*last.Accuracy, last.Device/1e3, len(r.Rounds), time.Since(started).Seconds())
 		}
 	}
 	under := lane.String()
 	if *limit > 0 {
 		under += fmt.Sprintf(", at most %d rounds for a client", *limit)
+	}
+	if len(times.Carbon) > 0 {
+		under += fmt.Sprintf(", intensity over time in %s, %s for all rounds, forecast with errors of %g %%", strings.Join(slices.Sorted(maps.Keys(times.Carbon)), " and "), *horizon, 100**forecastError)
 	}
 	fmt.Fprintf(stdout, "%s on fleet %s: target %.4g %%, %d seeds, %d rounds of %d clients, work ratio %g, lane %s; mean ± 95 %% interval; joules from power profiles\n\n", s.Name, c.Name, 100*c.Target, *seeds, c.Round.Count, c.Round.Cohort, c.Round.Ratio, under)
 	all := compare.Summarise(runs, names, reference)
@@ -152,7 +176,7 @@ func comparePolicies(ctx context.Context, args []string, stdout, stderr io.Write
 		"rounds.csv":   func(w io.Writer) error { return compare.WriteCSV(w, runs, names) },
 		"summary.csv":  func(w io.Writer) error { return compare.WriteSummary(w, all) },
 		"accuracy.png": func(w io.Writer) error { return compare.Plot(w, runs, names, c.Target) },
-		"joules.png":   func(w io.Writer) error { return compare.PlotJoules(w, all) },
+		"joules.png":   func(w io.Writer) error { return compare.PlotJoules(w, all, c.Target, *seeds) },
 	} {
 		file, err := os.Create(filepath.Join(*out, name))
 		if err != nil {
@@ -164,6 +188,58 @@ func comparePolicies(ctx context.Context, args []string, stdout, stderr io.Write
 	}
 	_, err = fmt.Fprintf(stdout, "\nresults: %s\n", *out)
 	return err
+}
+
+// readCarbon reads ZONE=FILE pairs, or files that name their zones themselves.
+func readCarbon(pairs string) (map[string]carbon.Series[carbon.Average], error) {
+	all := make(map[string]carbon.Series[carbon.Average])
+	for pair := range strings.SplitSeq(pairs, ",") {
+		if pair == "" {
+			continue
+		}
+		zone, name, given := strings.Cut(pair, "=")
+		if !given {
+			zone, name = "", pair
+		}
+		series, err := readSeries(name)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		for z, s := range series {
+			switch {
+			case z == "" && zone == "":
+				return nil, config.Usagef("-carbon: %s names no zone: write ZONE=%s", name, name)
+			case z == "":
+				z = zone
+			case zone != "" && z != zone:
+				continue // of a file of many
+			}
+			if _, twice := all[z]; twice {
+				return nil, config.Usagef("-carbon: zone %s is given twice", z)
+			}
+			all[z] = s
+		}
+		if _, found := all[zone]; given && !found {
+			return nil, config.Usagef("-carbon: %s has no zone %s", name, zone)
+		}
+	}
+	return all, nil
+}
+
+func readSeries(name string) (map[string]carbon.Series[carbon.Average], error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if !strings.HasSuffix(name, ".gz") {
+		return carbon.Read[carbon.Average](file)
+	}
+	z, err := gzip.NewReader(file)
+	if err != nil {
+		return nil, err
+	}
+	return carbon.Read[carbon.Average](z)
 }
 
 func parseLane(name string) (policy.Lane, error) {

@@ -40,7 +40,8 @@ flags of run:
 flags of compare:
   -scenario FILE   data, partition and task, e.g. simulations/scenarios/energy.yaml
   -fleet FILE      devices, rounds and target, e.g. simulations/fleets/mixed.yaml
-  -policies A,B    which (default all that are quick to compare)
+  -policies A,B    which (default all that are quick to compare); +forecast or +gate
+                   after a name: when, and +place: where rounds run
   -target-accuracy A, -rounds N, -ratio R   in place of the fleet file's
   -lane L          none, A, B or distributed-dp-sgd (default none)
   -max-participations M   most rounds that one client may contribute to, as the ledger
@@ -49,6 +50,9 @@ flags of compare:
                    whatever policy, is not trained again (200 kB a round; delete at will)
   -solar FILE      surplus power that FedZero plans with, a CSV of seconds and each
                    plant's share of its peak; such power counts as free of CO2e
+  -carbon ZONE=FILE,...   intensity over time, a CSV of times and average gCO2e/kWh
+  -horizon D, -forecast-error E   for policies that wait: time for all rounds (default
+                   24h), and what forecasts are wrong by, of the mean (default 0.1)
   -seeds K, -first-seed N   seeds N to N+K-1 (default 1 to 5)
   -workers N, -out DIR   as for run
 

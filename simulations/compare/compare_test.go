@@ -57,6 +57,7 @@ func TestRunIsRepeatable(t *testing.T) {
 // where the cohort's energy is least by construction.
 func TestBooksBalance(t *testing.T) {
 	w := small(t)
+	w.Cache(t.TempDir())
 	for _, name := range policy.Names() {
 		p, err := policy.New(name)
 		if err != nil {
@@ -162,6 +163,10 @@ func TestReports(t *testing.T) {
 	}
 	var png bytes.Buffer
 	if err := Plot(&png, runs, names, 0.9); err != nil || !bytes.HasPrefix(png.Bytes(), []byte("\x89PNG")) {
+		t.Errorf("no picture: %v", err)
+	}
+	png.Reset() // of a target that nobody reached, too
+	if err := PlotJoules(&png, Summarise(runs, names, "random-full"), 0.999, 1); err != nil || !bytes.HasPrefix(png.Bytes(), []byte("\x89PNG")) {
 		t.Errorf("no picture: %v", err)
 	}
 }

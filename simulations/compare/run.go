@@ -20,7 +20,7 @@ type Costs struct {
 	Seconds float64 // virtual
 	Device  float64 // joules above idle, transfers, waiting and wasted work included
 	Network float64 // joules of the network outside of the devices
-	Grams   float64 // CO2e of Device and Network, at the average intensity of each client's zone
+	Grams   float64 // CO2e of Device and Network, at the average intensity of each client's zone then
 	Waiting float64 // joules, part of Device: above idle from the end of a client's work to the end of the round
 	Wasted  float64 // joules, part of Device: of clients that were lost, late or not waited for
 	Idle    float64 // joules that a round's clients draw in any case while it lasts; not in Device
@@ -42,7 +42,9 @@ type Run struct {
 	Jain     float64 // of participation
 	Gini     float64
 	GiniWork float64 // of joules
-	Dropouts int
+	GiniDone float64 // of tasks
+	Dropouts int     // lost, late, flat or not waited for
+	Flat     int     // of them: batteries that ran out
 	Decile   float64 // mean accuracy over the worst tenth of the clients, after the last round
 }
 
@@ -60,18 +62,24 @@ type ledger struct {
 	lane     policy.Lane
 	limit    int
 	solar    *fleet.Solar
+	clock    *clock
 	p        policy.Policy
 	history  []policy.History
 	battery  []float64
 	least    int64
 	most     int64
 	spent    []float64
-	optimum  float64 // joules of the cohorts' exact optima
+	done     []float64 // tasks
+	optimum  float64   // joules of the cohorts' exact optima
 	planned  float64
 	rate     float64 // lane B
 	dropouts int
+	flat     int
 	total    Costs
 }
+
+// choice says that the server chooses who takes part.
+func (l *ledger) choice() bool { return l.lane != policy.LaneB && l.lane != policy.Distributed }
 
 // Conditions are the same for all policies.
 type Conditions struct {
@@ -79,37 +87,32 @@ type Conditions struct {
 	Target  float64      // accuracy up to which joules are counted
 	Limit   int          // most rounds that one client may contribute to, as the ledger counts them; 0: none
 	Solar   *fleet.Solar // surplus power, of which policies are told and which has no CO2e; nil: none
+	Times   Times
 	Workers int
 }
 
 // Simulate runs a fresh policy in the world for the fleet's number of rounds.
 func (w *World) Simulate(ctx context.Context, name string, on Conditions) (*Run, error) {
-	lane, target, workers := on.Lane, on.Target, on.Workers
-	p, err := policy.New(name)
+	l, err := w.ledger(name, on)
 	if err != nil {
 		return nil, err
 	}
-	if err := policy.Check(p, lane); err != nil {
-		return nil, err
-	}
-	pool, err := newTrainers(w.task, workers)
+	pool, err := newTrainers(w.task, on.Workers)
 	if err != nil {
-		return nil, err
-	}
-	l := &ledger{w: w, lane: lane, limit: on.Limit, solar: on.Solar, p: p, history: make([]policy.History, len(w.clients)), spent: make([]float64, len(w.clients))}
-	l.least, l.most = w.fleet.Config.Bounds()
-	for i := range w.clients {
-		l.battery = append(l.battery, w.fleet.Clients[i].Device.Battery.Joules)
-	}
-	if err := l.post(); err != nil {
 		return nil, err
 	}
 	run := &Run{Policy: name, Seed: w.seed}
 	params := slices.Clone(w.initial)
 	habits := w.fleet.Habits()
 	for n := 1; n <= w.fleet.Config.Round.Count; n++ {
+		if l.total.Seconds, err = l.clock.begin(l.p, w.fleet.Config.Round.Count-n+1, l.total.Seconds); err != nil {
+			return nil, fmt.Errorf("policy %s, seed %d, round %d: %w", name, w.seed, n, err)
+		}
 		r := l.round(n, habits.Next())
-		plan, err := p.Plan(r.Round)
+		plan, err := l.p.Plan(r.Round)
+		if err == nil {
+			err = policy.Permitted(r.Round, plan)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("policy %s, seed %d, round %d: %w", name, w.seed, n, err)
 		}
@@ -122,12 +125,12 @@ func (w *World) Simulate(ctx context.Context, name string, on Conditions) (*Run,
 			l.history[i].Loss = t.losses[k]
 		}
 		out.outcome.Accuracy = t.accuracy
-		if lane == policy.LaneB || lane == policy.Distributed {
+		if !l.choice() {
 			out.outcome.Reports = nil
 		}
-		p.Observe(out.outcome)
+		l.p.Observe(out.outcome)
 		run.Rounds = append(run.Rounds, Round{l.total, t.accuracy})
-		if run.Reached == 0 && t.accuracy >= target {
+		if run.Reached == 0 && t.accuracy >= on.Target {
 			run.Reached = n
 		}
 	}
@@ -136,8 +139,8 @@ func (w *World) Simulate(ctx context.Context, name string, on Conditions) (*Run,
 		counts[i] = float64(h.Rounds)
 	}
 	fair := schedule.Measure(counts)
-	run.Jain, run.Gini, run.Dropouts = fair.Jain, fair.Gini, l.dropouts
-	run.GiniWork = schedule.Measure(l.spent).Gini
+	run.Jain, run.Gini, run.Dropouts, run.Flat = fair.Jain, fair.Gini, l.dropouts, l.flat
+	run.GiniWork, run.GiniDone = schedule.Measure(l.spent).Gini, schedule.Measure(l.done).Gini
 	if l.optimum > 0 {
 		run.Regret = l.planned/l.optimum - 1
 	}
@@ -151,6 +154,28 @@ func (w *World) Simulate(ctx context.Context, name string, on Conditions) (*Run,
 		run.Decile += s / float64(worst)
 	}
 	return run, nil
+}
+
+// ledger prepares a run of a fresh policy.
+func (w *World) ledger(name string, on Conditions) (*ledger, error) {
+	p, err := policy.New(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := policy.Check(p, on.Lane); err != nil {
+		return nil, err
+	}
+	clock, err := w.clock(on.Times)
+	if err != nil {
+		return nil, err
+	}
+	n := len(w.clients)
+	l := &ledger{w: w, lane: on.Lane, limit: on.Limit, solar: on.Solar, clock: clock, p: p, history: make([]policy.History, n), spent: make([]float64, n), done: make([]float64, n)}
+	l.least, l.most = w.fleet.Config.Bounds()
+	for i := range w.clients {
+		l.battery = append(l.battery, w.fleet.Clients[i].Device.Battery.Joules)
+	}
+	return l, l.post()
 }
 
 // offered is a round, and who its candidates are.
@@ -168,7 +193,7 @@ func (l *ledger) round(n int, there []bool) offered {
 			r.Excess[z] *= l.w.fleet.Terms.Deadline
 		}
 	}
-	choice := l.lane != policy.LaneB && l.lane != policy.Distributed
+	choice := l.choice()
 	for i, here := range there {
 		if !here || l.limit > 0 && l.history[i].Rounds >= l.limit {
 			if choice {
@@ -186,44 +211,48 @@ func (l *ledger) round(n int, there []bool) offered {
 			}
 			continue
 		}
-		f := &l.w.fleet.Clients[i]
 		l.history[i].Offered++
-		candidate := policy.Candidate{
-			Curve: curve, Min: l.least, Max: l.most, Examples: int64(l.w.clients[i].Len()),
-			UploadSeconds: l.w.fleet.Terms.UpBytes / f.Device.Link.UpBytesPerSecond,
-			Battery:       1, BatteryJoules: f.BatteryJoules, Zone: f.Zone, Intensity: f.Intensity, History: l.history[i],
-		}
-		if f.BatteryJoules > 0 {
-			candidate.Battery = l.battery[i] / f.BatteryJoules
-		}
-		r.Clients, r.index = append(r.Clients, candidate), append(r.index, i)
+		r.Clients, r.index = append(r.Clients, l.candidate(i, curve)), append(r.index, i)
 	}
-	r.Cohort = min(r.Cohort, max(1, len(r.Clients)))
+	if choice { // elsewhere nothing may follow from who is there
+		r.Cohort = min(r.Cohort, max(1, len(r.Clients)))
+	}
 	return r
+}
+
+// candidate is client i as policies see it now.
+func (l *ledger) candidate(i int, curve costcurve.Curve) policy.Candidate {
+	f := &l.w.fleet.Clients[i]
+	c := policy.Candidate{
+		Curve: curve, Min: l.least, Max: l.most, Examples: int64(l.w.clients[i].Len()),
+		UploadSeconds: l.w.fleet.Terms.UpBytes / f.Device.Link.UpBytesPerSecond,
+		Battery:       1, BatteryJoules: f.BatteryJoules, Zone: f.Zone, History: l.history[i],
+		Intensity: l.clock.grid.Mean(f.Zone, l.total.Seconds, l.total.Seconds),
+	}
+	if f.BatteryJoules > 0 {
+		c.Battery = l.battery[i] / f.BatteryJoules
+	}
+	return c
 }
 
 // post publishes the first price of lane B, from everybody's curves.
 func (l *ledger) post() error {
 	c := l.w.fleet.Config.Round
 	var there float64
-	var clients []schedule.Client
+	var enrolled []policy.Candidate
 	for i := range l.w.clients {
 		there += l.w.fleet.Clients[i].Availability
 		if curve, err := l.w.curve(i, l.battery[i]); err == nil && curve.Max() >= l.least {
-			clients = append(clients, schedule.Client{Curve: curve, Min: l.least, Max: l.most})
+			enrolled = append(enrolled, l.candidate(i, curve))
 		}
 	}
 	l.rate = min(1, float64(c.Cohort)/there)
-	p, ok := l.p.(*policy.Price)
+	p, ok := l.p.(policy.Poster)
 	if !ok || l.lane != policy.LaneB {
 		return nil
 	}
 	share := there / float64(len(l.w.clients)) * l.rate
-	price, err := schedule.FirstPrice(clients, min(1, share), c.Tasks)
-	if err != nil {
-		return err
-	}
-	return p.Post(price)
+	return p.Open(enrolled, min(1, share), c.Tasks)
 }
 
 // played is what came of a plan: who reported, after how many tasks.
@@ -281,6 +310,13 @@ func (l *ledger) play(r offered, plan []policy.Assignment) played {
 			e.above = c.Curve.Fixed - upload + work*min(1, max(0, due-down)/seconds)
 			e.seconds = due
 		}
+		if client := &w.fleet.Clients[i]; client.BatteryJoules > 0 {
+			if drawn := e.above + device.IdleWatts*e.seconds; drawn > l.battery[i] {
+				part := l.battery[i] / drawn
+				e.above, e.seconds, e.done = e.above*part, e.seconds*part, false
+				l.flat++
+			}
+		}
 		ends[k] = e
 	}
 	if a, err := schedule.SolveConvex(chosen, total); err == nil {
@@ -318,7 +354,10 @@ func (l *ledger) play(r offered, plan []policy.Assignment) played {
 		}
 		accepted++
 	}
-	above := make([]float64, len(w.fleet.Zones))
+	above, intensity := make([]float64, len(w.fleet.Zones)), make([]float64, len(w.fleet.Zones))
+	for z := range intensity {
+		intensity[z] = l.clock.grid.Mean(z, l.total.Seconds, l.total.Seconds+over)
+	}
 	for k, e := range ends {
 		a, client := plan[k], &w.fleet.Clients[e.client]
 		bytes := terms.DownBytes
@@ -331,6 +370,7 @@ func (l *ledger) play(r offered, plan []policy.Assignment) played {
 			out.who, out.tasks = append(out.who, e.client), append(out.tasks, e.order.Tasks)
 			out.outcome.Released += float64(e.order.Tasks)
 			h.Rounds, h.Last = h.Rounds+1, r.Index
+			l.done[e.client] += float64(e.order.Tasks)
 		} else {
 			if e.seconds > over { // not waited for: told to stop
 				e.above *= over / e.seconds
@@ -341,7 +381,7 @@ func (l *ledger) play(r offered, plan []policy.Assignment) played {
 		h.Seconds, h.Joules = e.seconds, e.above
 		l.total.Device += e.above
 		l.total.Network += bytes * client.NetworkJoulesPerByte
-		l.total.Grams += bytes * client.NetworkJoulesPerByte * client.Intensity / 3.6e6
+		l.total.Grams += bytes * client.NetworkJoulesPerByte * intensity[client.Zone] / 3.6e6
 		above[client.Zone] += e.above
 		l.total.Idle += client.Device.IdleWatts * over
 		l.spent[e.client] += e.above
@@ -358,7 +398,7 @@ func (l *ledger) play(r offered, plan []policy.Assignment) played {
 		}
 	}
 	for z, joules := range above {
-		l.total.Grams += joules * w.fleet.Config.Zones[w.fleet.Zones[z]] / 3.6e6
+		l.total.Grams += joules * intensity[z] / 3.6e6
 	}
 	share := float64(w.fleet.Config.Round.Tasks) / float64(len(w.clients))
 	done := make(map[int]int64, len(out.who))

@@ -51,6 +51,7 @@ type Summary struct {
 	Ratio                                  Interval // Device over that of the reference, seed by seed
 	First                                  Interval // Device of the first policy over this one's, seed by seed
 	Regret, Jain, Gini, GiniWork, Dropouts Interval
+	GiniDone, Flat, AllGrams               Interval
 	Accuracy, Decile                       Interval
 	AccuracyDelta, JainRatio               Interval // beside the reference, seed by seed
 }
@@ -91,7 +92,10 @@ func Summarise(runs map[string][]*Run, policies []string, reference string) []Su
 		s.Jain = of(func(_ int, r *Run) float64 { return r.Jain })
 		s.Gini = of(func(_ int, r *Run) float64 { return r.Gini })
 		s.GiniWork = of(func(_ int, r *Run) float64 { return r.GiniWork })
+		s.GiniDone = of(func(_ int, r *Run) float64 { return r.GiniDone })
 		s.Dropouts = of(func(_ int, r *Run) float64 { return float64(r.Dropouts) })
+		s.Flat = of(func(_ int, r *Run) float64 { return float64(r.Flat) })
+		s.AllGrams = of(func(_ int, r *Run) float64 { return r.Rounds[len(r.Rounds)-1].Grams })
 		s.Decile = of(func(_ int, r *Run) float64 { return r.Decile })
 		s.Accuracy = of(func(_ int, r *Run) float64 { return last(r) })
 		s.AccuracyDelta = of(func(k int, r *Run) float64 { return last(r) - last(runs[reference][k]) })
@@ -121,8 +125,8 @@ func WriteTables(w io.Writer, all []Summary, reference string, seeds int) error 
 			s.Seconds.text(1.0/60, 1), s.Ratio.text(1, 3), s.First.text(1, 3), s.Waiting.text(100, 2), s.Idle.text(1e-3, 1),
 		})
 		even = append(even, []string{
-			s.Policy, s.Regret.text(100, 2), s.Jain.text(1, 3), s.JainRatio.text(1, 3), s.Gini.text(1, 3), s.GiniWork.text(1, 3), s.Dropouts.text(1, 1),
-			s.Accuracy.text(100, 2), s.AccuracyDelta.text(100, 2), s.Decile.text(100, 1),
+			s.Policy, s.Regret.text(100, 2), s.Jain.text(1, 3), s.JainRatio.text(1, 3), s.Gini.text(1, 3), s.GiniWork.text(1, 3), s.GiniDone.text(1, 3), s.Dropouts.text(1, 1),
+			s.Accuracy.text(100, 2), s.AccuracyDelta.text(100, 2), s.Decile.text(100, 1), s.AllGrams.text(1, 1),
 		})
 	}
 	if err := term.Table(w, []string{"to the target", "reached", "rounds", "kJ", "kJ + network", "gCO2e", "minutes", "kJ / " + reference, all[0].Policy + " / it", "waiting %", "idle kJ"}, costs); err != nil {
@@ -131,7 +135,7 @@ func WriteTables(w io.Writer, all []Summary, reference string, seeds int) error 
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err
 	}
-	return term.Table(w, []string{"all rounds", "regret %", "Jain", "/ " + reference, "Gini", "Gini of joules", "dropouts", "accuracy %", "- " + reference, "worst decile %"}, even)
+	return term.Table(w, []string{"all rounds", "regret %", "Jain", "/ " + reference, "Gini", "Gini of joules", "of tasks", "dropouts", "accuracy %", "- " + reference, "worst decile %", "gCO2e"}, even)
 }
 
 // WriteSummary writes every interval: mean, half-width and the seeds that it is taken over.
@@ -147,8 +151,8 @@ func WriteSummary(w io.Writer, all []Summary) error {
 		}{
 			{"rounds", s.Rounds}, {"device_joules", s.Device}, {"device_and_network_joules", s.Both}, {"grams_co2e", s.Grams}, {"seconds", s.Seconds},
 			{"joules_ratio_to_reference", s.Ratio}, {"joules_ratio_first_policy_to_this", s.First}, {"waiting_share", s.Waiting}, {"idle_joules", s.Idle},
-			{"regret", s.Regret}, {"jain", s.Jain}, {"jain_ratio_to_reference", s.JainRatio}, {"gini", s.Gini}, {"gini_joules", s.GiniWork},
-			{"dropouts", s.Dropouts}, {"accuracy", s.Accuracy}, {"accuracy_less_reference", s.AccuracyDelta}, {"worst_decile", s.Decile},
+			{"regret", s.Regret}, {"jain", s.Jain}, {"jain_ratio_to_reference", s.JainRatio}, {"gini", s.Gini}, {"gini_joules", s.GiniWork}, {"gini_tasks", s.GiniDone},
+			{"dropouts", s.Dropouts}, {"flat_batteries", s.Flat}, {"grams_co2e_all_rounds", s.AllGrams}, {"accuracy", s.Accuracy}, {"accuracy_less_reference", s.AccuracyDelta}, {"worst_decile", s.Decile},
 		} {
 			c.Write([]string{s.Policy, x.name, f(x.v.Mean), f(x.v.Half), strconv.Itoa(x.v.N)})
 		}
@@ -160,15 +164,15 @@ func WriteSummary(w io.Writer, all []Summary) error {
 // WriteCSV writes every round of every run.
 func WriteCSV(w io.Writer, runs map[string][]*Run, policies []string) error {
 	c := csv.NewWriter(w)
-	c.Write([]string{"policy", "seed", "round", "accuracy", "seconds", "device_joules", "network_joules", "grams_co2e", "waiting_joules", "wasted_joules", "idle_joules", "tier", "reached", "regret", "jain", "gini", "gini_joules", "dropouts", "worst_decile"})
+	c.Write([]string{"policy", "seed", "round", "accuracy", "seconds", "device_joules", "network_joules", "grams_co2e", "waiting_joules", "wasted_joules", "idle_joules", "tier", "reached", "regret", "jain", "gini", "gini_joules", "gini_tasks", "dropouts", "flat_batteries", "worst_decile"})
 	f := func(v float64) string { return strconv.FormatFloat(v, 'g', 8, 64) }
 	for _, name := range policies {
 		for _, r := range runs[name] {
 			for n, x := range r.Rounds {
 				row := []string{name, strconv.FormatUint(r.Seed, 10), strconv.Itoa(n + 1), f(x.Accuracy), f(x.Seconds), f(x.Device), f(x.Network), f(x.Grams), f(x.Waiting), f(x.Wasted), f(x.Idle), "power profile",
-					strconv.FormatBool(r.Reached > 0 && n+1 >= r.Reached), "", "", "", "", "", ""}
+					strconv.FormatBool(r.Reached > 0 && n+1 >= r.Reached), "", "", "", "", "", "", "", ""}
 				if n == len(r.Rounds)-1 {
-					copy(row[13:], []string{f(r.Regret), f(r.Jain), f(r.Gini), f(r.GiniWork), strconv.Itoa(r.Dropouts), f(r.Decile)})
+					copy(row[13:], []string{f(r.Regret), f(r.Jain), f(r.Gini), f(r.GiniWork), f(r.GiniDone), strconv.Itoa(r.Dropouts), strconv.Itoa(r.Flat), f(r.Decile)})
 				}
 				c.Write(row)
 			}

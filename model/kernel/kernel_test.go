@@ -117,6 +117,15 @@ func TestAllocIsAligned(t *testing.T) {
 			t.Fatalf("Alloc(%d) starts at %#x, want a multiple of 64", n, at)
 		}
 	}
+	for _, n := range []int{hugePage / 4, hugePage/4 + 5, 3 * hugePage / 4} {
+		s := Alloc(n)
+		if at := uintptr(unsafe.Pointer(unsafe.SliceData(s))); at%hugePage != 0 || len(s) != n || cap(s) != n {
+			t.Errorf("Alloc(%d) has length %d, capacity %d and starts at %#x, want a multiple of %#x", n, len(s), cap(s), at, hugePage)
+		}
+		if i := slices.IndexFunc(s, func(v float32) bool { return v != 0 }); i >= 0 {
+			t.Errorf("Alloc(%d) has %v at %d, want zeros", n, s[i], i)
+		}
+	}
 }
 
 // Gradients and activations may lie anywhere: only B in NT may matter.

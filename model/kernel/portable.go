@@ -1,8 +1,6 @@
 package kernel
 
 import (
-	"unsafe"
-
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/gonum"
 )
@@ -34,17 +32,6 @@ const (
 )
 
 var impl gonum.Implementation
-
-// Alloc returns n zeros that start at a multiple of 64 bytes: a cache line, and
-// more than any vector load wants. make promises no more than 4.
-func Alloc(n int) []float32 {
-	const align = 64
-	s := make([]float32, n+align/4)
-	// The address stays true: Go's collector does not move heap objects, and a
-	// slice of variable length is one.
-	skip := -uintptr(unsafe.Pointer(unsafe.SliceData(s))) % align / 4
-	return s[skip:][:n:n]
-}
 
 // NT computes C = A*Bᵀ: A is m by k, B is n by k, C is m by n, each row-major
 // with its own row stride. C is overwritten and must not overlap A or B. It is

@@ -26,14 +26,23 @@ func SignSet(record statement.Digest, run string, round uint64, set statement.Di
 
 // Verify returns ErrCertificate unless this is a member's signature on that set.
 func (s *SetSignature) Verify(r *Record, run string, round uint64, set statement.Digest) error {
-	m, ok := r.Member(s.Point)
-	if !ok || s.Set != set {
-		return fmt.Errorf("%w: signature of point %d on set %x, want a member's on %x", ErrCertificate, s.Point, s.Set[:8], set[:8])
+	m, err := s.member(r, set)
+	if err != nil {
+		return err
 	}
 	if err := statement.Verify(m.Key, certificateStatement(r.Hash(), run, round, set), s.Signature); err != nil {
 		return fmt.Errorf("%w: member %s: %w", ErrCertificate, m.Name, err)
 	}
 	return nil
+}
+
+// member is who is said to have signed that set.
+func (s *SetSignature) member(r *Record, set statement.Digest) (Member, error) {
+	m, ok := r.Member(s.Point)
+	if !ok || s.Set != set {
+		return Member{}, fmt.Errorf("%w: signature of point %d on set %x, want a member's on %x", ErrCertificate, s.Point, s.Set[:8], set[:8])
+	}
+	return m, nil
 }
 
 // CheckCertificate returns ErrCertificate unless signatures are of at least t
@@ -42,12 +51,18 @@ func CheckCertificate(r *Record, run string, round uint64, set statement.Digest,
 	if len(signatures) > len(r.Members) {
 		return fmt.Errorf("%w: %d signatures of %d members", ErrCertificate, len(signatures), len(r.Members))
 	}
-	signed := map[int]bool{}
+	signed, all := map[int]bool{}, make([]statement.Signed, len(signatures))
+	stated := certificateStatement(r.Hash(), run, round, set)
 	for i := range signatures {
-		if err := signatures[i].Verify(r, run, round, set); err != nil {
+		m, err := signatures[i].member(r, set)
+		if err != nil {
 			return err
 		}
+		all[i] = statement.Signed{Key: m.Key, Statement: stated, Signature: signatures[i].Signature}
 		signed[signatures[i].Point] = true
+	}
+	if wrong := statement.VerifyAll(all); wrong != nil {
+		return signatures[wrong[0]].Verify(r, run, round, set)
 	}
 	if len(signed) < r.Threshold {
 		return fmt.Errorf("%w: %d members signed, want %d", ErrCertificate, len(signed), r.Threshold)

@@ -31,6 +31,7 @@ type Collector struct {
 	shared       map[statement.Key]bool // client keys that more than one client uses
 	dominant     []map[string]bool      // by group
 	first        []int                  // index of each group's first client
+	signed       []bool                 // by client: the header's signature is its key's
 	scratch      sync.Pool
 
 	mu         sync.Mutex
@@ -68,6 +69,7 @@ func NewCollector(record *Record, ring Ring, limits Limits, point int, key *Priv
 		hash: set.Hash(), announcement: set.Announcement.Hash(),
 		shared: map[statement.Key]bool{}, state: make([]state, set.Clients()),
 	}
+	c.verifySignatures()
 	c.scratch.New = func() any { return new(make([]uint64, ring.Len())) }
 	once := make(map[statement.Key]bool, set.Clients())
 	n := 0
@@ -84,6 +86,32 @@ func NewCollector(record *Record, ring Ring, limits Limits, point int, key *Priv
 		}
 	}
 	return c, nil
+}
+
+// verifySignatures verifies those of all headers, some together.
+func (c *Collector) verifySignatures() {
+	c.signed = make([]bool, 0, c.set.Clients())
+	const together = 64
+	part := make([]statement.Signed, 0, together)
+	flush := func() {
+		first := len(c.signed)
+		for range part {
+			c.signed = append(c.signed, true)
+		}
+		for _, i := range statement.VerifyAll(part) {
+			c.signed[first+i] = false
+		}
+		part = part[:0]
+	}
+	for _, g := range c.set.Groups {
+		for i := range g {
+			part = append(part, statement.Signed{Key: g[i].Key, Statement: g[i].statement(), Signature: g[i].Signature})
+			if len(part) == together {
+				flush()
+			}
+		}
+	}
+	flush()
 }
 
 // Hash is that of the set.
@@ -111,7 +139,7 @@ func (c *Collector) Add(index int, box []byte) error {
 
 	share := c.scratch.Get().(*[]uint64)
 	defer c.scratch.Put(share)
-	reason := c.examine(*share, group, h, box)
+	reason := c.examine(*share, group, index, h, box)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if reason != 0 {
@@ -124,7 +152,7 @@ func (c *Collector) Add(index int, box []byte) error {
 	return nil
 }
 
-func (c *Collector) examine(share []uint64, group int, h *Header, box []byte) Reason {
+func (c *Collector) examine(share []uint64, group, index int, h *Header, box []byte) Reason {
 	if c.shared[h.Key] {
 		return ReasonKey
 	}
@@ -137,7 +165,10 @@ func (c *Collector) examine(share []uint64, group int, h *Header, box []byte) Re
 	if c.dominant[group][h.Client] {
 		return ReasonDominant
 	}
-	if err := h.Verify(c.record, c.announcement, c.now, c.known); err != nil {
+	if !c.signed[index] {
+		return ReasonHeader
+	}
+	if err := h.verify(c.record, c.announcement, c.now, c.known, true); err != nil {
 		return reasonOf(err)
 	}
 	if err := Unseal(share, c.record, c.ring, h, c.point, c.key, box); err != nil {

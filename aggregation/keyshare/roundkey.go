@@ -97,17 +97,26 @@ func ParseRoundKey(b []byte) (*RoundKey, error) {
 // Verify returns ErrRoundKey unless the key is that of the record's member at its
 // point, for that round.
 func (k *RoundKey) Verify(r *Record, hash statement.Digest, run string, round uint64) error {
-	if k.Run != run || k.Round != round || k.Record != hash {
-		return fmt.Errorf("%w: the key of point %d is for round %d of run %q, want round %d of %q under this record", ErrRoundKey, k.Point, k.Round, k.Run, round, run)
-	}
-	m, ok := r.Member(k.Point)
-	if !ok {
-		return fmt.Errorf("%w: point %d of %d members", ErrRoundKey, k.Point, len(r.Members))
+	m, err := k.member(r, hash, run, round)
+	if err != nil {
+		return err
 	}
 	if err := statement.Verify(m.Key, k.statement(), k.Signature); err != nil {
 		return fmt.Errorf("%w: member %s: %w", ErrRoundKey, m.Name, err)
 	}
 	return nil
+}
+
+// member is whose key it is said to be, for that round.
+func (k *RoundKey) member(r *Record, hash statement.Digest, run string, round uint64) (Member, error) {
+	if k.Run != run || k.Round != round || k.Record != hash {
+		return Member{}, fmt.Errorf("%w: the key of point %d is for round %d of run %q, want round %d of %q under this record", ErrRoundKey, k.Point, k.Round, k.Run, round, run)
+	}
+	m, ok := r.Member(k.Point)
+	if !ok {
+		return Member{}, fmt.Errorf("%w: point %d of %d members", ErrRoundKey, k.Point, len(r.Members))
+	}
+	return m, nil
 }
 
 // VerifyRoundKeys checks that keys are those of all members, by point, for the
@@ -116,14 +125,19 @@ func VerifyRoundKeys(r *Record, a *Announcement, keys []RoundKey) error {
 	if len(keys) != len(r.Members) {
 		return fmt.Errorf("%w: %d keys, the committee has %d holders", ErrRoundKey, len(keys), len(r.Members))
 	}
-	hash := r.Hash()
+	hash, all := r.Hash(), make([]statement.Signed, len(keys))
 	for i := range keys {
 		if keys[i].Point != i+1 {
 			return fmt.Errorf("%w: point %d in place %d", ErrRoundKey, keys[i].Point, i+1)
 		}
-		if err := keys[i].Verify(r, hash, a.Run, a.Round); err != nil {
+		m, err := keys[i].member(r, hash, a.Run, a.Round)
+		if err != nil {
 			return err
 		}
+		all[i] = statement.Signed{Key: m.Key, Statement: keys[i].statement(), Signature: keys[i].Signature}
+	}
+	if wrong := statement.VerifyAll(all); wrong != nil {
+		return keys[wrong[0]].Verify(r, hash, a.Run, a.Round)
 	}
 	return nil
 }

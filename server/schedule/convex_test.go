@@ -158,6 +158,48 @@ func TestConvexEqualsBruteForce(t *testing.T) {
 	}
 }
 
+// The formulas themselves, whose sums round: equal to brute force up to that.
+func TestSmoothEqualsBruteForce(t *testing.T) {
+	for name, draw := range map[string]func(r *rand.Rand) Convex{
+		"xlogx": func(r *rand.Rand) Convex { return costcurve.XLogX{A: 5 * r.Float64(), B: 1 + 9*r.Float64()} },
+		"dvfs": func(r *rand.Rand) Convex {
+			return costcurve.DVFS{Static: 0.01 + r.Float64(), Kappa: 0.1 + r.Float64(), Cycles: 0.1 + r.Float64(), Window: 0.5 + 3*r.Float64()}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(13, 14))
+			for range instances {
+				n := 1 + r.IntN(4)
+				curves, bounds := make([]Convex, n), make([]Bounds, n)
+				for i := range curves {
+					lo := int64(r.IntN(3))
+					curves[i], bounds[i] = draw(r), Bounds{lo, lo + int64(r.IntN(6))}
+				}
+				total := int64(r.IntN(22))
+				want, feasible := brute(n, func(i int) (tasks []int64, joules []float64) {
+					for x := bounds[i].Min; x <= bounds[i].Max; x++ {
+						tasks, joules = append(tasks, x), append(joules, curves[i].At(x))
+					}
+					return tasks, joules
+				}, total)
+				got, err := SolveSmooth(curves, bounds, total)
+				if !feasible {
+					if !errors.Is(err, ErrInfeasible) {
+						t.Fatalf("%+v, %+v, total %d: got %v, %v; want ErrInfeasible", curves, bounds, total, got, err)
+					}
+					continue
+				}
+				if err != nil || math.Abs(got.Joules-want) > 1e-12*want {
+					t.Fatalf("%+v, %+v, total %d: got %v, %v; want %v J", curves, bounds, total, got, err, want)
+				}
+				if err := VerifySmooth(curves, bounds, total, got); err != nil {
+					t.Fatalf("%+v, %+v, total %d: %v", curves, bounds, total, err)
+				}
+			}
+		})
+	}
+}
+
 func apart(clients []Client) ([]costcurve.Curve, []Bounds) {
 	curves, bounds := make([]costcurve.Curve, len(clients)), make([]Bounds, len(clients))
 	for i, c := range clients {

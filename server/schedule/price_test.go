@@ -24,7 +24,7 @@ func answer(t *testing.T, c Client, p costcurve.Price, q costcurve.Queue) []byte
 func TestAnswersToAPriceHaveNoRegret(t *testing.T) {
 	r := rand.New(rand.NewPCG(81, 82))
 	for name, family := range convexFamilies {
-		for range 300 {
+		for range instances {
 			clients := drawClients(r, family)
 			price := costcurve.Price{Lambda: 12 * r.Float64()}
 			var total int64
@@ -39,7 +39,7 @@ func TestAnswersToAPriceHaveNoRegret(t *testing.T) {
 				total += o.Tasks
 				joules += c.Curve.At(o.Tasks)
 			}
-			best, err := SolveConvex(clients, total)
+			best, err := SolveConvex(clients, total) // itself held to brute force
 			if err != nil || best.Joules != joules {
 				t.Fatalf("%s: answers cost %v J, the optimum for %d tasks %v (%v)", name, joules, total, best.Joules, err)
 			}

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"container/heap"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -254,6 +255,41 @@ func TestMakespanEqualsOLAR(t *testing.T) {
 		}
 		if sum != total {
 			t.Fatalf("%d tasks, want %d", sum, total)
+		}
+	}
+}
+
+// Small instances, everything tried.
+func TestMakespanEqualsBruteForce(t *testing.T) {
+	r := rand.New(rand.NewPCG(33, 34))
+	for range instances {
+		total := int64(r.IntN(14))
+		times, bounds, all := linear(r, 1+r.IntN(4), 10)
+		best, found := math.Inf(1), false
+		var try func(i int, left int64, last float64)
+		try = func(i int, left int64, last float64) {
+			if i == len(all) {
+				if left == 0 {
+					best, found = min(best, last), true
+				}
+				return
+			}
+			for y, c := range all[i].c {
+				if x := all[i].lo + int64(y); x <= left {
+					try(i+1, left-x, max(last, c))
+				}
+			}
+		}
+		try(0, total, 0)
+		_, got, err := MinMakespan(times, bounds, total)
+		if !found {
+			if !errors.Is(err, ErrInfeasible) {
+				t.Fatalf("%+v, %+v, total %d: got %v, %v; want ErrInfeasible", times, bounds, total, got, err)
+			}
+			continue
+		}
+		if err != nil || got != best {
+			t.Fatalf("%+v, %+v, total %d: got %v s, %v; want %v", times, bounds, total, got, err, best)
 		}
 	}
 }

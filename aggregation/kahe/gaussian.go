@@ -39,6 +39,8 @@ type gaussian struct {
 	// above i: added to an outcome it reaches bit 31 exactly when the magnitude is at
 	// most i.
 	reach [thresholds]uint64
+	// limits[i] is that count less one: an outcome above it has a magnitude of at most i.
+	limits [thresholds]int32
 	// residuals is the number of outcomes that mean the residual.
 	residuals uint64
 	// left[i] is the threshold, high and low word, for a residual above i.
@@ -92,6 +94,7 @@ func newGaussian() *gaussian {
 	for x := thresholds - 1; x >= 0; x-- {
 		above += counts[x+1]
 		g.reach[x] = (1<<31 - above) * (1<<32 + 1)
+		g.limits[x] = int32(above) - 1
 	}
 	sum := new(big.Int)
 	for x := tail - 1; x >= 0; x-- {
@@ -115,7 +118,11 @@ func (g *gaussian) sample(dst []int32, rng *stream) {
 			queue = queue<<8 | g.residual(binary.LittleEndian.Uint64(bytes)>>1, binary.LittleEndian.Uint64(bytes[8:]))
 			bytes = bytes[16:]
 		}
-		g.scan(&least, bytes)
+		if vectorScan {
+			scanVector(&least, &bytes[:4*block][0], &g.limits)
+		} else {
+			g.scan(&least, bytes)
+		}
 		n := min(block, len(dst))
 		for i := 0; i < n; i += 2 {
 			u := binary.LittleEndian.Uint64(bytes[4*i:])

@@ -66,12 +66,11 @@ func usageOf(err error) error {
 
 func initServer(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	f, dir := flags("init")
-	c := defaultConfig()
 	// Key holders remember the rounds of each name and sign none of them again.
 	suffix := make([]byte, 3)
 	rand.Read(suffix)
-	c.Run.Name = fmt.Sprintf("%s-%s-%x", defaultName, time.Now().UTC().Format("20060102"), suffix)
-	if err := config.Load(&c, config.Sources{Env: os.Environ(), Args: args, Flags: f}); err != nil {
+	c, err := newConfig(args, f, fmt.Sprintf("%s-%s-%x", defaultName, time.Now().UTC().Format("20060102"), suffix))
+	if err != nil {
 		return err
 	}
 	if f.NArg() > 0 {
@@ -79,6 +78,10 @@ func initServer(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	}
 	if err := c.Run.Complete(); err != nil {
 		return &config.UsageError{Err: err}
+	}
+	header, err := contractHeader(c)
+	if err != nil {
+		return err
 	}
 	path := filepath.Join(*dir, configFile)
 	if _, err := os.Stat(path); err == nil {
@@ -107,7 +110,7 @@ func initServer(ctx context.Context, args []string, stdout, _ io.Writer) error {
 	if err := identity.Init(ctx, *dir, hosts); err != nil && !errors.Is(err, identity.ErrInitialized) {
 		return diskFull(err, *dir)
 	}
-	if err := writeConfig(path, c); err != nil {
+	if err := writeConfig(path, c, header); err != nil {
 		return diskFull(err, *dir)
 	}
 	a, err := identity.Open(ctx, *dir)
@@ -115,18 +118,19 @@ func initServer(ctx context.Context, args []string, stdout, _ io.Writer) error {
 		return err
 	}
 	defer a.Close()
-	_, err = fmt.Fprintf(stdout, "made %s\nauthority sha256 %x\nnext: read it, then invite a client: server invite -dir %s NAME\n", path, a.Fingerprint(), *dir)
+	promise, _, _ := strings.Cut(header, ". To be chosen")
+	_, err = fmt.Fprintf(stdout, "made %s\n%s\nauthority sha256 %x\nnext: read it, then invite a client: server invite -dir %s NAME\n", path, promise, a.Fingerprint(), *dir)
 	return err
 }
 
 // writeConfig writes server.yaml whole or not at all.
-func writeConfig(path string, c Config) error {
+func writeConfig(path string, c Config, header string) error {
 	out, err := os.CreateTemp(filepath.Dir(path), "."+configFile+"-*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(out.Name()) // gone already if all went well
-	err = config.WriteYAML(out, c, "Configuration of a Sotto server. Every choice is written out; `server serve -check` checks it.")
+	err = config.WriteYAML(out, c, "Configuration of a Sotto server. Every choice is written out; `server serve -check` checks it.\n\n"+header)
 	if err := errors.Join(err, out.Chmod(0o644), out.Close()); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}

@@ -35,7 +35,8 @@ type Config struct {
 
 const configFile = "server.yaml"
 
-// defaultConfig is what `server init` writes down.
+// defaultConfig is what a configuration without privacy starts from, and what a file that leaves keys out is
+// completed with. `server init` without -run.privacy none writes privateConfig.
 func defaultConfig() Config {
 	return Config{
 		Listen: "127.0.0.1:7443", Address: "localhost:7443", LogLevel: "info",

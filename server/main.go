@@ -21,7 +21,7 @@ import (
 const usage = `usage: server COMMAND [flags]
 
   init                make a certificate authority and a configuration with every
-                      choice written out
+                      choice written out, and a privacy contract planned for you
   invite NAME         print a one-time invitation for a client
   committee           draft the record of key holders, or show who has signed it
   revoke NAME         refuse a client's certificates from now on
@@ -36,7 +36,16 @@ const usage = `usage: server COMMAND [flags]
   -dir DIR            the server's folder (default sotto-server)
 
 flags of init:    -address HOST:PORT   where clients reach the server (default localhost:7443)
-                  -KEY VALUE           any key of the configuration, e.g. -run.rounds.count 40
+                  -unit UNIT           what is protected: example (the default), group, client
+                  -epsilon E           the run's privacy budget (default 4); the noise follows
+                  -delta D             (default 1e-5, or less for many records)
+                  -rounds T            (default 200; 40 for unit client)
+                  -clients K           data holders (default 10)
+                  -min-cohort M        fewer make a round void (default 7 of 10)
+                  -records N           images, or groups, of all of them (default 10000)
+                  -upload-after D      longer than the slowest one's round (default 1m)
+                  -KEY VALUE           any key of the configuration, e.g. -run.rounds.count 40;
+                                       -run.privacy none for a run without privacy
 flags of invite:  -ttl D               how long it can be used (default 72h)
 flags of committee: -holders A,B,..    members that hold keys; without it, show the record
                   -threshold T         how many must answer (default 3 of 4, 5 of 7)

@@ -26,6 +26,7 @@ func TestReadme(t *testing.T) {
 		{"go build -o bin/ ./server ./client ./simulations\n", ""},
 		{"bin/", ""},
 		{"simulations data -out sites", "simulations data -out sites -images 800"},
+		{"-records 8000 -rounds 40 -upload-after 1s", "-records 800 -rounds 10 -upload-after 500ms"},
 		{"server init ", "server init -listen 127.0.0.1:$PORT -address localhost:$PORT -linger 2s "},
 	} {
 		if !strings.Contains(commands, change.from) {
@@ -34,7 +35,7 @@ func TestReadme(t *testing.T) {
 		commands = strings.ReplaceAll(commands, change.from, change.to)
 	}
 	script := "port PORT\nexec sh -e readme.sh\nstdout '^joined localhost:[0-9]+ as site-4'\nstdout '^run first-run-[0-9]+-[0-9a-f]+: 10 of 10 rounds$'\n" +
-		"stdout '^ +10  ok +4/4 '\ngrep 'run finished' server.log\ngrep 'the run is finished' clients/site-4.log\n-- readme.sh --\n" + commands
+		"stdout '^ +10  ok +4/4 '\nstdout '^rounds +10 charged of 10, 0 reserved'\nstdout '^report/report.html'\nstdout 'example +10 of 10 .* finished'\ngrep 'run finished' server.log\ngrep 'the run is finished' clients/site-4.log\n-- readme.sh --\n" + commands
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "readme.txtar"), []byte(script), 0o600); err != nil {
 		t.Fatal(err)

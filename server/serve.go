@@ -63,7 +63,15 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	if check {
-		return config.WriteYAML(stdout, c, "The configuration is valid. In full:")
+		costs := ""
+		if c.Run.Privacy == coordinator.PrivacyContract {
+			e, err := promised(c.Run.Contract)
+			if err != nil {
+				return err
+			}
+			costs = fmt.Sprintf(" The plan costs epsilon %s of %g at delta %g.", e, c.Run.Contract.Epsilon, c.Run.Contract.Delta)
+		}
+		return config.WriteYAML(stdout, c, "The configuration is valid."+costs+" In full:")
 	}
 	log, err := logger(stderr, c.LogLevel)
 	if err != nil {

@@ -78,8 +78,11 @@ func (c *Coordinator) limited() bool {
 }
 
 // eligible leaves out the clients that have spent their budget. It halts the run when the
-// others are too few for a round; c.mu is held.
+// others are too few for a round, and in lane B when there are too many; c.mu is held.
 func (c *Coordinator) eligible(ready []Info) ([]Info, error) {
+	if k := c.cfg.Contract; c.cfg.private() && k.Lane == privacy.LaneB && len(ready) > k.MaxCohort {
+		return nil, fmt.Errorf("%w: %d clients are ready, the contract is for %d (max_cohort), and lane B draws nobody: start a run with a larger contract", ErrHalted, len(ready), k.MaxCohort)
+	}
 	if !c.limited() {
 		return ready, nil
 	}

@@ -1,12 +1,15 @@
 package coordinator
 
 import (
+	"bytes"
 	"errors"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/rs/zerolog"
 
 	"github.com/sotto-fl/sotto/privacy"
 	"github.com/sotto-fl/sotto/privacy/noise"
@@ -128,5 +131,48 @@ func TestEligible(t *testing.T) {
 	c.cfg.Contract.Lane = privacy.LaneB
 	if left, err := c.eligible(all); err != nil || len(left) != 4 || c.participated(nil, []string{"a"}) != nil {
 		t.Errorf("lane B counts participations, which are secret: %v, %v", left, err)
+	}
+}
+
+// A round never takes more clients than the contract's integers are sized for: others are drawn, and in lane B, where
+// nobody is drawn, the run halts.
+func TestCohortStaysWithinTheContract(t *testing.T) {
+	ready := make([]Info, 6)
+	for i := range ready {
+		ready[i] = Info{Client: string(rune('a' + i)), Examples: 10}
+	}
+	c := &Coordinator{cfg: clientsConfig(), state: &State{}}
+	got, err := c.eligible(ready)
+	if err != nil || len(got) != 6 {
+		t.Fatalf("%d clients, %v", len(got), err)
+	}
+	if got := c.draw(1, ready); len(got) != 4 {
+		t.Errorf("drew %d of 6, the contract is for 4", len(got))
+	}
+	c.cfg.Contract.Lane, c.cfg.Contract.SamplingRate = privacy.LaneB, 0.5
+	if _, err := c.eligible(ready); !errors.Is(err, ErrHalted) || !strings.Contains(err.Error(), "6 clients are ready, the contract is for 4") {
+		t.Errorf("lane B with too many: %v", err)
+	}
+	if _, err := c.eligible(ready[:4]); err != nil {
+		t.Errorf("lane B with enough: %v", err)
+	}
+}
+
+// Owners who declare other numbers than the contract was planned for are mentioned, once.
+func TestDeclaredRecordsAreCompared(t *testing.T) {
+	for total, want := range map[int]int{41: 1, 40: 0, 20: 0, 19: 1} {
+		c := &Coordinator{cfg: privateConfig()} // 40 records of 4 owners
+		cohort := make([]Info, 4)
+		for i := range cohort {
+			cohort[i] = Info{Examples: total / 4}
+		}
+		cohort[0].Examples += total % 4
+		var log bytes.Buffer
+		ctx := zerolog.New(&log).WithContext(t.Context())
+		c.compare(ctx, cohort)
+		c.compare(ctx, cohort)
+		if got := strings.Count(log.String(), "another number of records"); got != want {
+			t.Errorf("%d records declared: said %d times, want %d", total, got, want)
+		}
 	}
 }

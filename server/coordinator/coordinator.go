@@ -65,6 +65,7 @@ type Coordinator struct {
 	over      error         // ErrFinished or ErrHalted once the run has ended
 	window    fleet.Window  // of statistics about the clients; only Run uses it
 	planned   bool          // a round has been planned; only Run uses it
+	compared  bool          // said that clients declare another number of records than the contract
 }
 
 // Options are the parts of a Coordinator that may be left out.

@@ -178,10 +178,7 @@ func (p *plan) rescale(mean []float64, set []string, weights []float64) {
 // is ready, what they offer, the configuration and the rounds before.
 func (c *Coordinator) assign(ctx context.Context, number int, ready []Info) ([]Info, *plan, error) {
 	lane := c.cfg.lane()
-	candidates, wanted := ready, len(ready)
-	if n := c.cfg.Rounds.Cohort; n > 0 {
-		wanted = min(n, wanted)
-	}
+	candidates, wanted := ready, c.wanted(len(ready))
 	if c.scheduler == nil || !visible(lane) {
 		candidates = c.draw(number, ready)
 	}

@@ -1,8 +1,11 @@
 package coordinator
 
 import (
+	"context"
 	"errors"
 	"fmt"
+
+	"github.com/rs/zerolog"
 
 	"github.com/sotto-fl/sotto/internal/config"
 	"github.com/sotto-fl/sotto/internal/statement"
@@ -84,6 +87,24 @@ func (c Config) validatePrivacy() error {
 		bad("fleet: in lane B nothing is published about who took part")
 	}
 	return errors.Join(problems...)
+}
+
+// compare says once if owners declare another number of records than the contract was planned
+// for. Privacy holds either way. Where there are more, sums may overflow their fields, which spoils the model; where there
+// are far fewer, steps are too small, for the divisor is the contract's.
+func (c *Coordinator) compare(ctx context.Context, cohort []Info) {
+	k := c.cfg.Contract
+	if !c.cfg.private() || k.Unit != privacy.UnitExample || c.compared {
+		return
+	}
+	declared := 0
+	for _, info := range cohort {
+		declared += info.Examples
+	}
+	if declared > k.Records || len(cohort) == k.MaxCohort && declared < k.Records/2 {
+		c.compared = true
+		zerolog.Ctx(ctx).Warn().Int("declared", declared).Int("contract", k.Records).Msg("clients declare another number of records than the contract says: plan the next run with theirs (contract.records)")
+	}
 }
 
 // dpsgd is a round of DP-SGD: the sum of the owners' clipped gradients and of their

@@ -73,6 +73,7 @@ func (c *Coordinator) plan(ctx context.Context) (*attempt, error) {
 	for _, info := range cohort {
 		a.examples[info.Client] = info.Examples
 	}
+	c.compare(ctx, cohort)
 	a.goal, a.reserved = goal, head.Size-1
 	if c.cfg.Fleet.Every > 0 {
 		a.took = map[string]float64{}
@@ -98,11 +99,23 @@ func (c *Coordinator) plan(ctx context.Context) (*attempt, error) {
 	return a, nil
 }
 
-// draw takes as many of the ready clients as the configuration wants, each as likely as
-// another.
+// wanted is how many of the ready clients a round takes: what is configured, and no more than the
+// contract's integers are sized for.
+func (c *Coordinator) wanted(ready int) int {
+	n := ready
+	if c.cfg.Rounds.Cohort > 0 {
+		n = min(n, c.cfg.Rounds.Cohort)
+	}
+	if c.cfg.private() {
+		n = min(n, c.cfg.Contract.MaxCohort)
+	}
+	return n
+}
+
+// draw takes as many of the ready clients as are wanted, each as likely as another.
 func (c *Coordinator) draw(number int, ready []Info) []Info {
-	n := c.cfg.Rounds.Cohort
-	if n == 0 || n >= len(ready) {
+	n := c.wanted(len(ready))
+	if n == len(ready) {
 		return ready
 	}
 	rng := seed.New(c.cfg.Seed, "cohort", number, "")

@@ -9,6 +9,12 @@ func maxPool256(x *float32, taps *int64, count uintptr, y *float32, arg *uint8, 
 func maxPool4w256(x *float32, taps *int64, y *float32, arg *uint8, channels uintptr, pixels uintptr, step uintptr, relu uintptr, masks int64)
 
 //go:noescape
+func winogradIn256(x *float32, d *float32, tiles uintptr, channels uintptr, plane uintptr, masks int64)
+
+//go:noescape
+func winogradPool256(x *float32, y *float32, arg *uint8, channels uintptr, pixels uintptr, step uintptr, plane uintptr, row uintptr, relu uintptr, masks int64)
+
+//go:noescape
 func maxPoolBack256(dy *float32, arg *uint8, taps *int64, count uintptr, dx *float32, channels uintptr, pixels uintptr, step uintptr, masks int64)
 
 //go:noescape

@@ -283,6 +283,261 @@ done:
 DATA f00000003<>+0(SB)/4, $0x00000003
 GLOBL f00000003<>(SB), RODATA|NOPTR, $4
 
+// func winogradIn256(x *float32, d *float32, tiles uintptr, channels uintptr, plane uintptr, masks int64)
+// Requires: AVX
+TEXT ·winogradIn256(SB), NOSPLIT, $0-48
+	MOVQ   x+0(FP), AX
+	MOVQ   d+8(FP), CX
+	MOVQ   tiles+16(FP), DX
+	MOVQ   plane+32(FP), BX
+	MOVQ   channels+24(FP), SI
+	SHLQ   $0x02, SI
+	IMUL3Q $0x03, SI, DI
+	IMUL3Q $0x03, BX, R8
+
+tile:
+	MOVQ channels+24(FP), R9
+	MOVQ AX, R10
+	CMPQ R9, $0x08
+	JLT  tail
+
+full:
+	VMOVUPS (R10), Y0
+	VMOVUPS (R10)(SI*1), Y1
+	VMOVUPS (R10)(SI*2), Y2
+	VMOVUPS (R10)(DI*1), Y3
+	VSUBPS  Y2, Y0, Y0
+	VADDPS  Y2, Y1, Y4
+	VSUBPS  Y1, Y2, Y2
+	VSUBPS  Y3, Y1, Y3
+	VMOVUPS Y0, (CX)
+	VMOVUPS Y4, (CX)(BX*1)
+	VMOVUPS Y2, (CX)(BX*2)
+	VMOVUPS Y3, (CX)(R8*1)
+	ADDQ    $0x20, R10
+	ADDQ    $0x20, CX
+	SUBQ    $0x08, R9
+	CMPQ    R9, $0x08
+	JGE     full
+
+tail:
+	TESTQ      R9, R9
+	JZ         done
+	MOVQ       masks+40(FP), R11
+	MOVQ       $0x00000008, R12
+	SUBQ       R9, R12
+	VMOVUPS    (R11)(R12*4), Y0
+	VMASKMOVPS (R10), Y0, Y1
+	VMASKMOVPS (R10)(SI*1), Y0, Y2
+	VMASKMOVPS (R10)(SI*2), Y0, Y3
+	VMASKMOVPS (R10)(DI*1), Y0, Y4
+	VSUBPS     Y3, Y1, Y1
+	VADDPS     Y3, Y2, Y5
+	VSUBPS     Y2, Y3, Y3
+	VSUBPS     Y4, Y2, Y4
+	VMASKMOVPS Y1, Y0, (CX)
+	VMASKMOVPS Y5, Y0, (CX)(BX*1)
+	VMASKMOVPS Y3, Y0, (CX)(BX*2)
+	VMASKMOVPS Y4, Y0, (CX)(R8*1)
+	ADDQ       $0x20, R10
+	LEAQ       (CX)(R9*4), CX
+
+done:
+	LEAQ (AX)(SI*2), AX
+	DECQ DX
+	JNZ  tile
+	VZEROUPPER
+	RET
+
+// func winogradPool256(x *float32, y *float32, arg *uint8, channels uintptr, pixels uintptr, step uintptr, plane uintptr, row uintptr, relu uintptr, masks int64)
+// Requires: AVX, AVX2
+TEXT ·winogradPool256(SB), NOSPLIT, $0-80
+	MOVQ         x+0(FP), AX
+	MOVQ         y+8(FP), CX
+	MOVQ         arg+16(FP), DX
+	MOVQ         pixels+32(FP), BX
+	MOVQ         relu+64(FP), SI
+	MOVQ         plane+48(FP), DI
+	IMUL3Q       $0x03, DI, R8
+	MOVQ         row+56(FP), R9
+	VBROADCASTSS f00000001<>+0(SB), Y0
+	VXORPS       Y1, Y1, Y1
+
+pixel:
+	MOVQ channels+24(FP), R10
+	MOVQ AX, R11
+	CMPQ R10, $0x08
+	JLT  tail
+
+full:
+	LEAQ         (R11)(R9*1), R12
+	VMOVUPS      (R11)(DI*1), Y2
+	VMOVUPS      (R11)(DI*2), Y3
+	VADDPS       Y3, Y2, Y4
+	VSUBPS       Y3, Y2, Y5
+	VMOVUPS      (R11), Y2
+	VMOVUPS      (R11)(R8*1), Y3
+	VADDPS       Y2, Y4, Y4
+	VSUBPS       Y3, Y5, Y5
+	VMOVUPS      (R12)(DI*1), Y2
+	VMOVUPS      (R12)(DI*2), Y3
+	VADDPS       Y3, Y2, Y6
+	VSUBPS       Y3, Y2, Y7
+	VMOVUPS      (R12), Y2
+	VMOVUPS      (R12)(R8*1), Y3
+	VADDPS       Y2, Y6, Y6
+	VSUBPS       Y3, Y7, Y7
+	VMAXPS       Y5, Y4, Y2
+	VMAXPS       Y7, Y6, Y3
+	VMAXPS       Y3, Y2, Y2
+	VCMPPS       $0x03, Y5, Y4, Y3
+	VCMPPS       $0x03, Y7, Y6, Y8
+	VORPS        Y8, Y3, Y3
+	VMOVMSKPS    Y3, R12
+	TESTL        R12, R12
+	JNZ          nanf
+	VBROADCASTSS f00000003<>+0(SB), Y3
+	VCMPPS       $0x00, Y2, Y4, Y4
+	VPADDD       Y4, Y3, Y3
+	VCMPPS       $0x00, Y2, Y5, Y5
+	VORPS        Y5, Y4, Y4
+	VPADDD       Y4, Y3, Y3
+	VCMPPS       $0x00, Y2, Y6, Y5
+	VORPS        Y5, Y4, Y4
+	VPADDD       Y4, Y3, Y3
+	JMP          storef
+
+nanf:
+	VMOVAPS   Y4, Y2
+	VXORPS    Y3, Y3, Y3
+	VXORPS    Y4, Y4, Y4
+	VPADDD    Y0, Y4, Y4
+	VCMPPS    $0x1e, Y2, Y5, Y8
+	VCMPPS    $0x03, Y5, Y5, Y9
+	VORPS     Y9, Y8, Y8
+	VBLENDVPS Y8, Y5, Y2, Y2
+	VBLENDVPS Y8, Y4, Y3, Y3
+	VPADDD    Y0, Y4, Y4
+	VCMPPS    $0x1e, Y2, Y6, Y5
+	VCMPPS    $0x03, Y6, Y6, Y8
+	VORPS     Y8, Y5, Y5
+	VBLENDVPS Y5, Y6, Y2, Y2
+	VBLENDVPS Y5, Y4, Y3, Y3
+	VPADDD    Y0, Y4, Y4
+	VCMPPS    $0x1e, Y2, Y7, Y5
+	VCMPPS    $0x03, Y7, Y7, Y6
+	VORPS     Y6, Y5, Y5
+	VBLENDVPS Y5, Y7, Y2, Y2
+	VBLENDVPS Y5, Y4, Y3, Y3
+
+storef:
+	TESTQ  SI, SI
+	JZ     linearf
+	VMAXPS Y2, Y1, Y2
+
+linearf:
+	VMOVUPS      Y2, (CX)
+	VEXTRACTI128 $0x01, Y3, X2
+	VPACKUSDW    X2, X3, X2
+	VPACKUSWB    X2, X2, X2
+	VMOVQ        X2, (DX)
+	ADDQ         $0x20, R11
+	MOVQ         $0x00000008, R12
+	ADDQ         R12, DX
+	LEAQ         (CX)(R12*4), CX
+	SUBQ         $0x08, R10
+	CMPQ         R10, $0x08
+	JGE          full
+
+tail:
+	TESTQ        R10, R10
+	JZ           done
+	MOVQ         masks+72(FP), R12
+	MOVQ         $0x00000008, R13
+	SUBQ         R10, R13
+	VMOVUPS      (R12)(R13*4), Y2
+	LEAQ         (R11)(R9*1), R12
+	VMASKMOVPS   (R11)(DI*1), Y2, Y3
+	VMASKMOVPS   (R11)(DI*2), Y2, Y4
+	VADDPS       Y4, Y3, Y5
+	VSUBPS       Y4, Y3, Y6
+	VMASKMOVPS   (R11), Y2, Y3
+	VMASKMOVPS   (R11)(R8*1), Y2, Y4
+	VADDPS       Y3, Y5, Y5
+	VSUBPS       Y4, Y6, Y6
+	VMASKMOVPS   (R12)(DI*1), Y2, Y3
+	VMASKMOVPS   (R12)(DI*2), Y2, Y4
+	VADDPS       Y4, Y3, Y7
+	VSUBPS       Y4, Y3, Y8
+	VMASKMOVPS   (R12), Y2, Y3
+	VMASKMOVPS   (R12)(R8*1), Y2, Y4
+	VADDPS       Y3, Y7, Y7
+	VSUBPS       Y4, Y8, Y8
+	VMAXPS       Y6, Y5, Y3
+	VMAXPS       Y8, Y7, Y4
+	VMAXPS       Y4, Y3, Y3
+	VCMPPS       $0x03, Y6, Y5, Y4
+	VCMPPS       $0x03, Y8, Y7, Y9
+	VORPS        Y9, Y4, Y4
+	VMOVMSKPS    Y4, R12
+	TESTL        R12, R12
+	JNZ          nant
+	VBROADCASTSS f00000003<>+0(SB), Y4
+	VCMPPS       $0x00, Y3, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VCMPPS       $0x00, Y3, Y6, Y6
+	VORPS        Y6, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	VCMPPS       $0x00, Y3, Y7, Y6
+	VORPS        Y6, Y5, Y5
+	VPADDD       Y5, Y4, Y4
+	JMP          storet
+
+nant:
+	VMOVAPS   Y5, Y3
+	VXORPS    Y4, Y4, Y4
+	VXORPS    Y5, Y5, Y5
+	VPADDD    Y0, Y5, Y5
+	VCMPPS    $0x1e, Y3, Y6, Y9
+	VCMPPS    $0x03, Y6, Y6, Y10
+	VORPS     Y10, Y9, Y9
+	VBLENDVPS Y9, Y6, Y3, Y3
+	VBLENDVPS Y9, Y5, Y4, Y4
+	VPADDD    Y0, Y5, Y5
+	VCMPPS    $0x1e, Y3, Y7, Y6
+	VCMPPS    $0x03, Y7, Y7, Y9
+	VORPS     Y9, Y6, Y6
+	VBLENDVPS Y6, Y7, Y3, Y3
+	VBLENDVPS Y6, Y5, Y4, Y4
+	VPADDD    Y0, Y5, Y5
+	VCMPPS    $0x1e, Y3, Y8, Y6
+	VCMPPS    $0x03, Y8, Y8, Y7
+	VORPS     Y7, Y6, Y6
+	VBLENDVPS Y6, Y8, Y3, Y3
+	VBLENDVPS Y6, Y5, Y4, Y4
+
+storet:
+	TESTQ  SI, SI
+	JZ     lineart
+	VMAXPS Y3, Y1, Y3
+
+lineart:
+	VMASKMOVPS   Y3, Y2, (CX)
+	VEXTRACTI128 $0x01, Y4, X2
+	VPACKUSDW    X2, X4, X2
+	VPACKUSWB    X2, X2, X2
+	VMOVQ        X2, (DX)
+	ADDQ         $0x20, R11
+	ADDQ         R10, DX
+	LEAQ         (CX)(R10*4), CX
+
+done:
+	ADDQ step+40(FP), AX
+	DECQ BX
+	JNZ  pixel
+	VZEROUPPER
+	RET
+
 // func maxPoolBack256(dy *float32, arg *uint8, taps *int64, count uintptr, dx *float32, channels uintptr, pixels uintptr, step uintptr, masks int64)
 // Requires: AVX, AVX2
 TEXT ·maxPoolBack256(SB), NOSPLIT, $0-72

@@ -10,6 +10,8 @@ type ops struct {
 	live         func(dy, y *float32, arg *uint8, pixels, n uintptr, place, taps *int32, keep *float32, offset *int32, relu uintptr, masks int64)
 	maxPool      func(x *float32, taps *int64, count uintptr, y *float32, arg *uint8, channels, pixels, step, relu uintptr, masks int64)
 	maxPool4     func(x *float32, taps *int64, y *float32, arg *uint8, channels, pixels, step, relu uintptr, masks int64)
+	winogradIn   func(x, d *float32, tiles, channels, plane uintptr, masks int64) // may be nil
+	winogradPool func(x, y *float32, arg *uint8, channels, pixels, step, plane, row, relu uintptr, masks int64)
 	maxPoolBack  func(dy *float32, arg *uint8, taps *int64, count uintptr, dx *float32, channels, pixels, step uintptr, masks int64)
 	relu, tanh   func(y *float32, n uintptr, masks int64)
 	reluBack     func(dy, y *float32, n uintptr, masks int64)

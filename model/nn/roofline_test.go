@@ -44,7 +44,7 @@ func (p *parts) forward(x []float32, batch int) []float32 {
 				rows := min(c.band, c.pool.H-top)
 				pixels := float64(((rows-1)*c.poolStride + 2) * c.step.out.W)
 				c.convolveBand(w, in, top, rows)
-				p.after(fmt.Sprintf("conv%d forward", i+1), 2*pixels*float64(c.depth*c.Out)/1e6, 4*pixels*float64(c.step.in.C+c.Out))
+				p.after(fmt.Sprintf("conv%d forward", i+1), c.forwardFLOP/1e6*float64(rows)/float64(c.pool.H), 4*pixels*float64(c.step.in.C+c.Out))
 				c.poolBand(w, e, out, top, rows)
 				p.after(fmt.Sprintf("conv%d pool", i+1), 0, 4*pixels*float64(c.Out)+5*float64(rows*c.pool.W*c.Out))
 			}

@@ -30,6 +30,7 @@ type directConv struct {
 	packed      []float32
 	panel, pack int
 	needDX      bool
+	forwardFLOP float64      // of one example
 	visits      atomic.Int64 // gradients in lists, so far
 	passes      atomic.Int64 // examples
 	bufs        []convScratch
@@ -56,6 +57,7 @@ func newDirectConv(n *simd, s step, v views, in, out frame, sparse bool) *direct
 		depth: s.Kernel * s.Kernel * s.in.C, run: s.Kernel * s.in.C,
 		needDX: n.first < len(n.trunk),
 	}
+	l.forwardFLOP = l.dense()
 	// Short lists cost more than they save.
 	l.sparse = sparse && s.out.H*s.out.W >= 64
 	for y := range s.out.H {
@@ -183,21 +185,23 @@ func (l *directConv) count(n int) {
 	l.passes.Add(1)
 }
 
+// dense is the arithmetic of one pass of one example as a dense product.
+func (l *directConv) dense() float64 { return 2 * float64(l.step.out.Size()) * float64(l.depth) }
+
 // work is the arithmetic of one example's forward and backward pass, and the
 // share of the outputs (of the pool, if there is one) whose gradients were not
 // zero.
 func (l *directConv) work(outputs int) (flop, live float64) {
-	full := 2 * float64(l.step.out.Size()) * float64(l.depth)
 	listed := 0.0
 	if n := l.passes.Load(); n > 0 {
 		visits := float64(l.visits.Load()) / float64(n)
 		listed, live = 2*visits*float64(l.depth), visits/float64(outputs)
 	}
-	flop = full
+	flop = l.forwardFLOP
 	if l.sparse {
 		flop += listed
 	} else {
-		flop += full
+		flop += l.dense()
 	}
 	if l.needDX {
 		flop += listed

@@ -22,6 +22,7 @@ type pooledConv struct {
 	// poolStride is the pool's, band the pooled rows that are computed together.
 	poolStride, band int
 	pooled           []pooledScratch
+	winograd         *winograd // nil where the convolution is computed directly
 }
 
 type pooledScratch struct {
@@ -31,6 +32,8 @@ type pooledScratch struct {
 	byChannel []float32
 	offsets   []int32 // the same as (channel, pooled pixel)
 	list      *kernel.List
+
+	factors, products []float32 // of Winograd's algorithm
 }
 
 func newPooledConv(n *simd, s, p step, v views, in, out frame, relu bool) *pooledConv {
@@ -67,6 +70,7 @@ func newPooledConv(n *simd, s, p step, v views, in, out frame, relu bool) *poole
 	l.arg = make([]uint8, n.maxBatch*l.argStride())
 	// Rows of a band stay in an L1 cache until they are pooled.
 	l.band = max(1, min(p.out.H, 24<<10/(4*p.Stride*s.out.W*s.Out)))
+	l.chooseWinograd()
 	return l
 }
 
@@ -81,10 +85,14 @@ func (l *pooledConv) scratch(n int) {
 		l.bufs[i].product = l.forwardProduct(row, l.Out)
 		l.bufs[i].bias = kernel.Product{Reps: 1, Rows: 1, Cols: l.Out, Segs: 1, Depth: pixels, BDepth: l.Out, CRow: l.Out}
 		l.pooled[i] = pooledScratch{
-			full: kernel.Alloc(((l.band-1)*l.poolStride + 2) * row),
 			keep: kernel.Alloc(size), offset: make([]int32, size),
 			byChannel: kernel.Alloc(size), offsets: make([]int32, size),
 			list: kernel.NewList(max(4*pixels, len(l.sums)), size),
+		}
+		if l.winograd != nil {
+			l.pooled[i].factors, l.pooled[i].products = l.winograd.scratch()
+		} else {
+			l.pooled[i].full = kernel.Alloc(((l.band-1)*l.poolStride + 2) * row)
 		}
 	}
 }
@@ -100,12 +108,20 @@ func (l *pooledConv) forward(w *worker, e int, in, out []float32) {
 // convolveBand computes the outputs that pooled rows from top on need, and
 // poolBand pools them.
 func (l *pooledConv) convolveBand(w *worker, in []float32, top, rows int) {
+	if l.winograd != nil {
+		l.convolveWinograd(w, in, top, rows)
+		return
+	}
 	p := &l.bufs[w.id].product
 	p.Reps = (rows-1)*l.poolStride + 2
 	l.convolve(p, in[top*l.poolStride*l.Stride*l.in.row:], l.pooled[w.id].full)
 }
 
 func (l *pooledConv) poolBand(w *worker, e int, out []float32, top, rows int) {
+	if l.winograd != nil {
+		l.poolWinograd(w, e, out, top, rows)
+		return
+	}
 	full, arg := l.pooled[w.id].full, l.args(e)
 	row := l.step.out.W * l.Out
 	for y := range rows {

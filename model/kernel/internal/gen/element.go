@@ -12,6 +12,10 @@ import (
 func elements(v isa) {
 	v.maxPool()
 	v.maxPool4()
+	if !v.wide() {
+		v.winogradIn()
+		v.winogradPool()
+	}
 	v.maxPoolBack()
 	v.elementwise("relu", []string{"y"}, func(in []reg.VecVirtual) {
 		// The second operand is the result when either is NaN.
@@ -220,6 +224,18 @@ func (v isa) maxPool4() {
 		offset[i] = GP64()
 		MOVQ(at(taps, 8*i), offset[i])
 	}
+	v.pool4(x, y, arg, pixels, relu, func(a access, xp reg.GPVirtual) (in [4]reg.VecVirtual) {
+		for i := range in {
+			in[i] = v.vec()
+			a.load(Mem{Base: xp, Index: offset[i], Scale: 1}, in[i])
+		}
+		return in
+	})
+}
+
+// pool4 is the rest of a kernel that pools four values, which load makes of what
+// is at an address.
+func (v isa) pool4(x, y, arg, pixels, relu reg.GPVirtual, load func(a access, xp reg.GPVirtual) [4]reg.VecVirtual) {
 	one, zeros := v.vec(), v.vec()
 	v.broadcast(math.Float32frombits(1), one)
 	zero(zeros)
@@ -231,11 +247,7 @@ func (v isa) maxPool4() {
 		if a.tail != nil {
 			suffix = "t"
 		}
-		var in [4]reg.VecVirtual
-		for i := range in {
-			in[i] = v.vec()
-			a.load(Mem{Base: xp, Index: offset[i], Scale: 1}, in[i])
-		}
+		in := load(a, xp)
 		best, other, which := v.vec(), v.vec(), v.vec()
 		VMAXPS(in[1], in[0], best)
 		VMAXPS(in[3], in[2], other)

@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"math/big"
 	"runtime"
+	"slices"
 	"testing"
+	"time"
 
+	"github.com/sotto-fl/sotto/internal/meter"
 	"github.com/sotto-fl/sotto/model/kernel"
 	"github.com/sotto-fl/sotto/privacy/noise"
 )
@@ -19,17 +22,23 @@ func task(b *testing.B, model string, batch, count, workers int) *Task {
 	return t
 }
 
-// report adds samples/s and, for cifar-cnn on one core, the dense arithmetic of
-// training as a share of the measured peak.
-func report(b *testing.B, model string, samples int) { reportShare(b, model, samples, DenseMFLOP) }
-
-// reportShare is report for another amount of dense arithmetic.
-func reportShare(b *testing.B, model string, samples int, mflop float64) {
-	rate := float64(samples) * float64(b.N) / b.Elapsed().Seconds()
-	b.ReportMetric(rate, "samples/s")
-	if peak := kernel.Default().Peak(20); peak > 0 && model == "cifar-cnn" {
-		b.ReportMetric(100*mflop*rate/1e3/peak, "%peak")
-		b.ReportMetric(peak, "peakGFLOP/s")
+// measure times f, a piece of work on samples examples, in turns with the core's
+// peak. samples/s is of the median by the clock. %peak, for cifar-cnn on one core,
+// is mflop (the dense arithmetic of an example) at the median of the thread's
+// processor time, over the best sample of the peak.
+func measure(b *testing.B, model string, samples int, mflop float64, f func()) {
+	path := kernel.Default()
+	m := meter.New(func() float64 { return path.Peak(3) })
+	for b.Loop() {
+		m.Time(f)
+	}
+	m.Stop()
+	b.ReportMetric(float64(samples)/m.Wall().Seconds(), "samples/s")
+	if model == "cifar-cnn" && path.SIMD() {
+		rate := float64(samples) / m.CPU().Seconds()
+		b.ReportMetric(rate, "samples/cpu-s")
+		b.ReportMetric(100*mflop*rate/1e3/m.Peak(), "%peak")
+		b.ReportMetric(m.Peak(), "peakGFLOP/s")
 	}
 	b.ReportMetric(0, "ns/op")
 }
@@ -51,10 +60,7 @@ func BenchmarkTrainStep(b *testing.B) {
 	b.Logf("kernel path %s, available %v", kernel.Name(), kernel.Available())
 	grid(b, func(b *testing.B, model string, batch int) {
 		t := task(b, model, batch, batch, 1)
-		for b.Loop() {
-			t.Step()
-		}
-		report(b, model, batch)
+		measure(b, model, batch, DenseMFLOP, t.Step)
 		if w := t.Net.Work(); len(w.Live) > 0 {
 			b.ReportMetric(w.MFLOP, "MFLOP/sample")
 			for i, v := range w.Live {
@@ -67,10 +73,7 @@ func BenchmarkTrainStep(b *testing.B) {
 func BenchmarkForward(b *testing.B) {
 	grid(b, func(b *testing.B, model string, batch int) {
 		t := task(b, model, batch, batch, 1)
-		for b.Loop() {
-			t.Net.Forward(t.X, batch)
-		}
-		reportShare(b, model, batch, ForwardMFLOP)
+		measure(b, model, batch, ForwardMFLOP, func() { t.Net.Forward(t.X, batch) })
 	})
 }
 
@@ -78,10 +81,7 @@ func BenchmarkForward(b *testing.B) {
 func BenchmarkDPTrainStep(b *testing.B) {
 	grid(b, func(b *testing.B, model string, batch int) {
 		t := task(b, model, batch, batch, 1)
-		for b.Loop() {
-			t.ClippedStep()
-		}
-		report(b, model, batch)
+		measure(b, model, batch, DenseMFLOP, t.ClippedStep)
 	})
 }
 
@@ -89,12 +89,11 @@ func BenchmarkDPTrainStep(b *testing.B) {
 func BenchmarkClippedUnits(b *testing.B) {
 	grid(b, func(b *testing.B, model string, batch int) {
 		t := task(b, model, batch, batch, 1)
-		for b.Loop() {
+		measure(b, model, batch, DenseMFLOP, func() {
 			if _, err := t.Net.ClippedUnits(t.X, t.Labels, nil, 0.1, func(int, []float32) error { return nil }); err != nil {
 				b.Fatal(err)
 			}
-		}
-		report(b, model, batch)
+		})
 	})
 }
 
@@ -103,52 +102,105 @@ func BenchmarkWorkers(b *testing.B) {
 	for workers := 1; workers <= min(8, runtime.GOMAXPROCS(0)); workers *= 2 {
 		b.Run(fmt.Sprintf("cifar-cnn/batch=64/workers=%d", workers), func(b *testing.B) {
 			t := task(b, "cifar-cnn", 64, 64, workers)
-			for b.Loop() {
-				t.Step()
-			}
-			report(b, "", 64)
+			measure(b, "", 64, 0, t.Step)
 		})
 	}
 }
 
-// BenchmarkDPRound sums the clipped gradients of all records in micro-batches of
-// 64 and draws one exact integer noise share for every parameter.
-func BenchmarkDPRound(b *testing.B) {
-	const records = 2048
-	for _, model := range []string{"cifar-cnn", "dp-cnn"} {
-		b.Run(fmt.Sprintf("%s/batch=%d", model, records), func(b *testing.B) {
-			t := task(b, model, 64, records, 1)
-			g, err := noise.NewGaussian(big.NewRat(512*512, 1))
-			if err != nil {
-				b.Fatal(err)
-			}
-			rng := noise.NewDRBG(noise.Seed{1})
-			sum, share := make([]float64, len(t.Net.Weights())), make([]int32, len(t.Net.Weights()))
-			for b.Loop() {
-				clear(sum)
-				if _, err := t.Net.ClippedSum(t.X, t.Labels, nil, 1, sum); err != nil {
-					b.Fatal(err)
-				}
-				g.Fill32(share, rng)
-			}
-			report(b, model, records)
-		})
+// records is the examples of a round of DP-SGD.
+const records = 2048
+
+// dpRound sums the clipped gradients of all records in micro-batches of 64 and
+// draws one exact integer noise share for every parameter.
+func dpRound(b *testing.B, model string) func() {
+	t := task(b, model, 64, records, 1)
+	g, err := noise.NewGaussian(big.NewRat(512*512, 1))
+	if err != nil {
+		b.Fatal(err)
+	}
+	rng := noise.NewDRBG(noise.Seed{1})
+	sum, share := make([]float64, len(t.Net.Weights())), make([]int32, len(t.Net.Weights()))
+	return func() {
+		clear(sum)
+		if _, err := t.Net.ClippedSum(t.X, t.Labels, nil, 1, sum); err != nil {
+			b.Fatal(err)
+		}
+		g.Fill32(share, rng)
 	}
 }
 
-// BenchmarkPlainRound is what BenchmarkDPRound is compared with: the same records
-// in plain training steps of 64. The rate is zero, so that both see the same
-// weights and so the same share of live gradients.
-func BenchmarkPlainRound(b *testing.B) {
-	const records = 2048
+// plainRound is what dpRound is compared with: the same records in plain training
+// steps of 64. The rate is zero, so that both see the same weights and so the same
+// share of live gradients.
+func plainRound(b *testing.B) func() {
 	t := task(b, "cifar-cnn", 64, records, 1)
 	size := len(t.X) / records
-	b.Run(fmt.Sprintf("cifar-cnn/batch=%d", records), func(b *testing.B) {
-		for b.Loop() {
-			for lo := 0; lo < records; lo += 64 {
-				t.Train(t.X[lo*size:(lo+64)*size], t.Labels[lo:lo+64], 0)
-			}
+	return func() {
+		for lo := 0; lo < records; lo += 64 {
+			t.Train(t.X[lo*size:(lo+64)*size], t.Labels[lo:lo+64], 0)
 		}
-		report(b, "cifar-cnn", records)
+	}
+}
+
+func BenchmarkDPRound(b *testing.B) {
+	for _, model := range []string{"cifar-cnn", "dp-cnn"} {
+		b.Run(fmt.Sprintf("%s/batch=%d", model, records), func(b *testing.B) {
+			measure(b, model, records, DenseMFLOP, dpRound(b, model))
+		})
+	}
+}
+
+func BenchmarkPlainRound(b *testing.B) {
+	b.Run(fmt.Sprintf("cifar-cnn/batch=%d", records), func(b *testing.B) {
+		measure(b, "cifar-cnn", records, DenseMFLOP, plainRound(b))
 	})
+}
+
+// BenchmarkRatio times two pieces of work in turns of 20 ms or more and reports the
+// median over turns of the quotient of their times for one example, by the thread's
+// processor time. The rate of training is zero: both see the same weights.
+func BenchmarkRatio(b *testing.B) {
+	step := func(batch int, clipped bool) func() {
+		t := task(b, "cifar-cnn", batch, batch, 1)
+		t.LR = 0
+		if clipped {
+			return t.ClippedStep
+		}
+		return t.Step
+	}
+	for _, c := range []struct {
+		name          string
+		over, under   func() func()
+		nOver, nUnder int
+	}{
+		{"cifar-cnn/rate-of-batch=10-over-64", func() func() { return step(64, false) }, func() func() { return step(10, false) }, 64, 10},
+		{"cifar-cnn/batch=64/clipped-over-plain", func() func() { return step(64, true) }, func() func() { return step(64, false) }, 64, 64},
+		{"cifar-cnn/dp-round-over-plain", func() func() { return dpRound(b, "cifar-cnn") }, func() func() { return plainRound(b) }, records, records},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			over, under := c.over(), c.under()
+			var ratios []float64
+			for b.Loop() {
+				top := turn(over) / float64(c.nOver)
+				ratios = append(ratios, top/(turn(under)/float64(c.nUnder)))
+			}
+			slices.Sort(ratios)
+			b.ReportMetric(ratios[len(ratios)/2], "ratio")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// turn is the time of one run of f, the mean of 20 ms of them.
+func turn(f func()) float64 {
+	start, n := meter.Thread(), 0
+	for {
+		f()
+		n++
+		if d := meter.Thread() - start; d >= 20*time.Millisecond {
+			return d.Seconds() / float64(n)
+		}
+	}
 }

@@ -117,7 +117,9 @@ func TestWinogradRefuses(t *testing.T) {
 			return func() { path.WinogradIn(make([]float32, d), make([]float32, x), 2, 3, plane) }
 		}
 		pool := func(y, arg, m, row int) func() {
-			return func() { path.WinogradPool(make([]float32, y), make([]uint8, arg), make([]float32, m), 3, 2, 12, row, true) }
+			return func() {
+				path.WinogradPool(make([]float32, y), make([]uint8, arg), make([]float32, m), 3, 2, 12, row, true)
+			}
 		}
 		if refused(in(24, 18, 6)) || refused(pool(6, 6+Slack, 48, 6)) {
 			t.Fatal("the base of the cases is refused")

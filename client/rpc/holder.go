@@ -97,6 +97,7 @@ type Holder struct {
 	stream grpc.BidiStreamingClient[pb.HolderMessage, pb.HolderTask]
 	cancel context.CancelFunc
 	head   keyholder.Head
+	boxes  int // sealed shares of the last proposal that were not received yet
 }
 
 var _ keyholder.Server = (*Holder)(nil)
@@ -114,7 +115,7 @@ func (h *Holder) drop() {
 	if h.cancel != nil {
 		h.cancel()
 	}
-	h.stream, h.cancel = nil, nil
+	h.stream, h.cancel, h.boxes = nil, nil, 0
 }
 
 // open makes the stream if there is none. It waits for the run to begin.
@@ -200,7 +201,7 @@ func (h *Holder) NextTask(ctx context.Context) (keyholder.Task, error) {
 	case *pb.HolderTask_Keys:
 		return keyholder.KeysWanted{Run: x.Keys.GetRun(), First: x.Keys.GetFirst(), Count: int(x.Keys.GetCount())}, nil
 	case *pb.HolderTask_Proposal:
-		return h.proposal(x.Proposal)
+		return h.proposal(ctx, x.Proposal)
 	case *pb.HolderTask_Signature:
 		set, err := digest(x.Signature.GetSetSha256())
 		if err != nil {
@@ -227,49 +228,68 @@ func (h *Holder) NextTask(ctx context.Context) (keyholder.Task, error) {
 	return nil, h.fail(errors.New("the server sent no task that this client knows"))
 }
 
-// proposal reads the uploads of a set: headers into the set, boxes for the holder.
-// A holder keeps 14 KB of each.
-func (h *Holder) proposal(p *pb.Proposal) (keyholder.Task, error) {
+// proposal reads the headers of a set. The sealed shares follow them on the stream and
+// are read as they are opened, one at a time.
+func (h *Holder) proposal(ctx context.Context, p *pb.Proposal) (keyholder.Task, error) {
 	a, err := keyshare.ParseAnnouncement(p.GetAnnouncement())
 	if err != nil {
 		return nil, h.fail(err)
 	}
 	total := 0
 	for _, n := range p.GetGroups() {
-		total += int(n)
-		if total > keyshare.MaxUploads {
+		if total += int(n); total > keyshare.MaxUploads {
 			return nil, h.fail(fmt.Errorf("proposal of more than %d uploads", keyshare.MaxUploads))
 		}
 	}
-	var boxes [][]byte
 	var groups [][]keyshare.Header
 	for _, n := range p.GetGroups() {
 		var g []keyshare.Header
 		for range n {
-			m, err := h.stream.Recv()
+			u, err := h.upload()
 			if err != nil {
-				return nil, h.fail(err)
-			}
-			u := m.GetUpload()
-			if u == nil {
-				return nil, h.fail(errors.New("a proposal ends before its uploads"))
+				return nil, err
 			}
 			header, err := keyshare.ParseHeader(u.GetHeader())
 			if err != nil {
 				return nil, h.fail(err)
 			}
 			g = append(g, *header)
-			boxes = append(boxes, u.GetBox())
 		}
 		groups = append(groups, g)
 	}
-	return keyholder.Proposal{Set: &keyshare.Set{Announcement: *a, Groups: groups}, Contract: p.GetContract(), Boxes: each(boxes)}, nil
+	h.boxes = total
+	return keyholder.Proposal{Set: &keyshare.Set{Announcement: *a, Groups: groups}, Contract: p.GetContract(), Boxes: h.shares(ctx)}, nil
 }
 
-func each(boxes [][]byte) iter.Seq2[[]byte, error] {
+// upload receives the next part of an upload.
+func (h *Holder) upload() (*pb.ProposedUpload, error) {
+	m, err := h.stream.Recv()
+	if err != nil {
+		return nil, h.fail(err)
+	}
+	u := m.GetUpload()
+	if u == nil {
+		return nil, h.fail(errors.New("a proposal ends before its uploads"))
+	}
+	return u, nil
+}
+
+// shares receives the sealed shares of a proposal that are still to come.
+func (h *Holder) shares(ctx context.Context) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
-		for _, b := range boxes {
-			if !yield(b, nil) {
+		if h.stream == nil {
+			return
+		}
+		stop := context.AfterFunc(ctx, h.cancel)
+		defer stop()
+		for h.boxes > 0 {
+			u, err := h.upload()
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			h.boxes--
+			if !yield(u.GetBox(), nil) {
 				return
 			}
 		}
@@ -304,8 +324,14 @@ func (h *Holder) PublishKeys(_ context.Context, keys []keyshare.RoundKey) error 
 	return h.answer(&pb.HolderMessage{Message: &pb.HolderMessage_Keys{Keys: m}})
 }
 
-// Verdict implements keyholder.Server.
-func (h *Holder) Verdict(_ context.Context, v keyshare.Verdict) error {
+// Verdict implements keyholder.Server. A verdict that needed no look at the shares
+// leaves them on the stream; they are received and dropped.
+func (h *Holder) Verdict(ctx context.Context, v keyshare.Verdict) error {
+	for _, err := range h.shares(ctx) {
+		if err != nil {
+			return err
+		}
+	}
 	return h.answer(&pb.HolderMessage{Message: &pb.HolderMessage_Verdict{Verdict: v.Bytes()}})
 }
 

@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"iter"
 	"time"
 
 	"google.golang.org/grpc"
@@ -172,19 +171,30 @@ func send(stream grpc.BidiStreamingServer[pb.HolderMessage, pb.HolderTask], t co
 	if err := stream.Send(&pb.HolderTask{Message: &pb.HolderTask_Proposal{Proposal: p}}); err != nil {
 		return err
 	}
-	next, stop := iter.Pull2(t.Propose.Boxes)
-	defer stop()
+	send := func(u *pb.ProposedUpload) error {
+		return stream.Send(&pb.HolderTask{Message: &pb.HolderTask_Upload{Upload: u}})
+	}
+	// All headers come before the first share: a holder checks the set and then opens
+	// share after share, without keeping them.
 	for _, g := range set.Groups {
 		for j := range g {
-			box, err, ok := next()
-			if err != nil || !ok {
-				return fmt.Errorf("read the sealed share of client %s: %w", g[j].Client, err)
-			}
-			u := &pb.ProposedUpload{Header: g[j].Bytes(), Box: box}
-			if err := stream.Send(&pb.HolderTask{Message: &pb.HolderTask_Upload{Upload: u}}); err != nil {
+			if err := send(&pb.ProposedUpload{Header: g[j].Bytes()}); err != nil {
 				return err
 			}
 		}
+	}
+	sent := 0
+	for box, err := range t.Propose.Boxes {
+		if err != nil {
+			return fmt.Errorf("read sealed share %d of a set: %w", sent+1, err)
+		}
+		if err := send(&pb.ProposedUpload{Box: box}); err != nil {
+			return err
+		}
+		sent++
+	}
+	if sent != set.Clients() {
+		return fmt.Errorf("%d sealed shares of a set of %d clients", sent, set.Clients())
 	}
 	return nil
 }

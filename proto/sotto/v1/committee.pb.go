@@ -716,7 +716,8 @@ type HolderTask_Keys struct {
 }
 
 type HolderTask_Proposal struct {
-	// A proposal, followed by its uploads, one message each.
+	// A proposal, followed by the headers of its uploads, one message each, and then
+	// by their sealed shares in the same order, one message each.
 	Proposal *Proposal `protobuf:"bytes,3,opt,name=proposal,proto3,oneof"`
 }
 
@@ -928,9 +929,9 @@ func (x *Proposal) GetGroups() []uint32 {
 
 type ProposedUpload struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Canonical bytes of the signed header.
+	// Canonical bytes of the signed header; empty in the messages with shares.
 	Header []byte `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
-	// The share that is sealed to this holder.
+	// The share that is sealed to this holder; empty in the messages with headers.
 	Box           []byte `protobuf:"bytes,2,opt,name=box,proto3" json:"box,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -66,6 +66,12 @@ flags of epsilon: -q Q                 probability that a record is in a step (d
                   -steps T             (default 1)
                   -delta D             (default 1e-5)
                   -accountant NAME     pld, rdp, zcdp, gdp or exact (default pld)
+                  -tightest            pld: publish the tightest bound, also where references lie above it
+                  -orders A,B-C,..     rdp: Rényi orders, and the divergence at each
+                  -mechanism M         KIND or KIND:FIELD=VALUE,.. of a step (default gaussian), e.g.
+                                       skellam:variance=1e6,l1=2048,l2=512, truncated-poisson:records=1000,cap=80,
+                                       fixed-size:records=1000,batch=10, tree, laplace; or an event in JSON
+                  -adjacency A         zero-out or replace-one (default zero-out)
                   -json                for programs, all digits
 
 example: server init && server invite north && server serve

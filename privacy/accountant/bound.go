@@ -74,6 +74,16 @@ func (a Adjacency) String() string {
 	return "zero-out"
 }
 
+// ParseAdjacency returns the adjacency of that name.
+func ParseAdjacency(name string) (Adjacency, error) {
+	for _, a := range []Adjacency{ZeroOut, ReplaceOne} {
+		if name == a.String() {
+			return a, nil
+		}
+	}
+	return 0, fmt.Errorf("adjacency %q: %w: choose zero-out or replace-one", name, ErrInvalid)
+}
+
 // Accountant answers for one method. The zero value of Adjacency is ZeroOut, that of Orders is DefaultOrders.
 type Accountant struct {
 	Method    Method

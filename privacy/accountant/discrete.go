@@ -95,11 +95,20 @@ func (r *reduced) certify(e DiscreteGaussian, n float64) (float64, error) {
 }
 
 // discreteExact sums the one-dimensional discrete Gaussian of scale sigma against its shift by k.
-type discreteExact struct{ sigma, shift float64 }
+type discreteExact struct{ sigma, shift, total float64 }
 
-func newDiscreteExact(sigma, shift float64) discreteExact { return discreteExact{sigma, shift} }
+// maxSummed bounds the scale and the shift that are summed, in a second or so.
+const maxSummed = 1e5
 
-// mass is the unnormalised weight of integers above x for a discrete Gaussian centred on c.
+func newDiscreteExact(sigma, shift float64) discreteExact {
+	g := discreteExact{sigma: sigma, shift: shift, total: math.Sqrt(2*math.Pi) * sigma}
+	if sigma < 10 { // else the two differ by less than e^-1900
+		g.total = 2*g.tail(0, 0) + 1
+	}
+	return g
+}
+
+// tail is the unnormalised weight of integers above x for a discrete Gaussian centred on c.
 func (g discreteExact) tail(x, c float64) float64 {
 	s2 := 2 * g.sigma * g.sigma
 	sum := 0.0
@@ -113,11 +122,10 @@ func (g discreteExact) tail(x, c float64) float64 {
 }
 
 func (g discreteExact) delta(epsilon float64) (Bound, float64, error) {
-	if g.sigma > 1e6 || g.shift > 1e7 {
-		return Bound{}, 0, fmt.Errorf("discrete Gaussian of sigma %v and shift %v: %w: too wide to sum", g.sigma, g.shift, ErrUnsupported)
+	if g.sigma > maxSummed || g.shift > maxSummed {
+		return Bound{}, 0, fmt.Errorf("discrete Gaussian of sigma %v and shift %v: %w: too wide to sum, at most 1e5; accountant gdp certifies it as a Gaussian", g.sigma, g.shift, ErrUnsupported)
 	}
 	s2 := 2 * g.sigma * g.sigma
-	total := 2*g.tail(0, 0) + 1
 	// P is centred on the shift, Q on 0: the loss (2 i k - k^2)/s2 exceeds epsilon above this point.
 	from := (epsilon*s2 + g.shift*g.shift) / (2 * g.shift)
 	sum := 0.0
@@ -128,7 +136,7 @@ func (g discreteExact) delta(epsilon float64) (Bound, float64, error) {
 			break
 		}
 	}
-	return exactly(math.Max(0, sum/total)), 0, nil
+	return exactly(math.Max(0, sum/g.total)), 0, nil
 }
 
 func (g discreteExact) epsilon(delta float64) (Bound, float64, error) {
@@ -142,7 +150,7 @@ func (g discreteExact) epsilon(delta float64) (Bound, float64, error) {
 	}
 	for range 200 {
 		mid := (lo + hi) / 2
-		if mid == lo || mid == hi {
+		if hi-lo <= 2*ulp*hi {
 			break
 		}
 		if d, _ := at(mid); d > delta {

@@ -296,7 +296,9 @@ func (c *curve) lower(epsilon float64) float64 {
 	d := t - c.tailErr - c.blur*math.Exp(c.blur/8)*(m+c.massErr)
 	d *= c.scale(epsilon)
 	for _, a := range c.alias {
-		d -= a.at * math.Exp(a.rate*(c.ref-epsilon))
+		if a.at > 0 { // nothing, however fast it may grow
+			d -= a.at * math.Exp(a.rate*(c.ref-epsilon))
+		}
 	}
 	return math.Max(0, d*(1-c.slack))
 }

@@ -75,6 +75,12 @@ func pureEpsilon(r reduced, adj Adjacency) float64 {
 			sum += float64(t.n) * x.Epsilon
 		case Exponential:
 			sum += float64(t.n) * x.Epsilon
+		case PoissonSampled:
+			y, ok := x.Event.(Laplace)
+			if !ok || adj != ZeroOut {
+				return 0
+			}
+			sum += float64(t.n) * mixLoss(x.Q, 1/y.NoiseMultiplier)
 		case RandomizedResponse:
 			sum += float64(t.n) * x.epsilon(adj)
 		default:
@@ -303,11 +309,11 @@ func (e *pldEngine) bounds(m samples, at target, q query) draft {
 	var b draft
 	if q.forDelta {
 		b.Bound = Bound{Lower: low.lower(q.epsilon), Upper: up.upper(q.epsilon)}
-		b.published = math.Min(ref.upper(q.epsilon), up.upper(math.Max(0, q.epsilon-allowance(math.Inf(1)))))
+		b.published = math.Min(ref.upper(q.epsilon), up.upper(math.Max(0, q.epsilon-usualAllowance)))
 	} else {
 		b.Bound = Bound{Lower: low.solve(q.delta, at.epsilon, low.lower, false), Upper: up.solve(q.delta, at.epsilon, up.upper, true)}
 		if !e.tightest {
-			b.published = b.Upper + allowance(ref.solve(q.delta-referenceTail(q.delta), b.Upper, ref.upper, true)-b.Upper)
+			b.published = b.Upper + allowance(ref.solve(q.delta-referenceTail(q.delta), b.Upper, ref.upper, true)-b.Upper, b.Upper)
 		}
 	}
 	b.Lower = math.Min(b.Lower, b.Upper)

@@ -54,7 +54,7 @@ func TestPLDIsTightAndBelowRDP(t *testing.T) {
 	})
 }
 
-// What is published lies between the tightest bound and 1e-3 above it, or 2.2e-3 where a reference is further off.
+// What is published lies between the tightest bound and 1e-3 above it, or 2.1e-3 where golden facts 530 and 532 need it.
 func TestPLDPublishes(t *testing.T) {
 	for _, c := range []struct {
 		q, z  float64
@@ -63,7 +63,7 @@ func TestPLDPublishes(t *testing.T) {
 		over  float64
 	}{
 		{0.01, 1, 10000, 1e-5, 1e-4}, {0.01, 1, 1, 1e-5, 1e-4}, {1, 10, 1000, 1e-9, 1e-4}, {0.04, 1.5, 2250, 1e-5, 1e-4},
-		{0.001, 10, 1000, 1e-5, 1e-3}, {1e-5, 50, 1000000, 1e-5, 1e-3}, {0.001, 10, 10000, 1e-5, 2.2e-3},
+		{0.001, 10, 1000, 1e-5, 1e-3}, {1e-5, 50, 1000000, 1e-5, 1e-3}, {0.001, 10, 10000, 1e-5, 2.1e-3}, {0.001, 10, 100000, 1e-5, 1e-3},
 	} {
 		e := gaussians(c.q, c.z, c.steps)
 		tight, err := Accountant{Method: PLD, Tightest: true}.Epsilon(e, c.delta)
@@ -94,6 +94,7 @@ func TestPLDHeavyTails(t *testing.T) {
 	}
 }
 
+// The series of fractional orders are upper bounds, sums of absolute values, which far above any useful epsilon need not grow with q.
 func TestMonotone(t *testing.T) {
 	for _, m := range []Method{RDP, PLD} {
 		a := Accountant{Method: m}
@@ -109,7 +110,7 @@ func TestMonotone(t *testing.T) {
 				"1/z":   gaussians(q, z/f, n),
 				"steps": gaussians(q, z, int64(math.Ceil(float64(n)*f))),
 			} {
-				if more := mustEpsilon(t, a, e, delta); more.Upper < base.Lower*(1-1e-9) || m == RDP && q < 1 && q*f < 1 && more.Upper < base.Upper*(1-1e-9) {
+				if more := mustEpsilon(t, a, e, delta); more.Upper < base.Lower*(1-1e-9) || m == RDP && base.Upper < 100 && q < 1 && q*f < 1 && more.Upper < base.Upper*(1-1e-9) {
 					t.Errorf("%s, q %v z %v steps %d delta %v: more %s by %v gives %+v, less gives %+v", m, q, z, n, delta, name, f, more.Bound, base.Bound)
 				}
 			}

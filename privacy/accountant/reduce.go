@@ -28,7 +28,7 @@ type reduced struct {
 	assumptions []string
 }
 
-// lone strips compositions of one event.
+// lone strips compositions of one event, and samples of everybody.
 func lone(e Event) Event {
 	for {
 		switch x := e.(type) {
@@ -42,6 +42,11 @@ func lone(e Event) Event {
 				return e
 			}
 			e = x.Events[0]
+		case PoissonSampled:
+			if x.Q != 1 {
+				return e
+			}
+			e = x.Event
 		default:
 			return e
 		}

@@ -40,7 +40,7 @@ func (e *pldEngine) single(s step, q query) Bound {
 	b.Estimate = (b.Lower + b.Upper) / 2
 	if !e.tightest && !math.IsInf(b.Upper, 1) {
 		_, ref := bisect(func(eps float64) bool { return onGrid(s.hockeyStick, eps) <= q.delta-referenceTail(q.delta) })
-		b.Upper = math.Max(b.Upper, b.Upper+allowance(ref-b.Upper))
+		b.Upper = math.Max(b.Upper, b.Upper+allowance(ref-b.Upper, b.Upper))
 	}
 	return b
 }

@@ -86,19 +86,28 @@ func calibrate(ctx context.Context, args []string, stdout, _ io.Writer) (err err
 	} else {
 		defer func() { err = errors.Join(err, clocks.Restore()) }()
 	}
+	power, why := energy.OpenPowerModes(nvpmodel, nvpmodelConf)
+	if why != nil {
+		fmt.Fprintf(stdout, "  not set: %v\n", why)
+	} else {
+		defer func() { err = errors.Join(err, power.Restore()) }()
+	}
 	threads := runtime.GOMAXPROCS(0)
 	defer runtime.GOMAXPROCS(threads)
 	bench := &energy.Bench{
 		Meter: meter, Now: now, Idle: *each, Each: *each, Sleep: sleep, Task: one,
 		Apply: func(s energy.Setting) error {
 			runtime.GOMAXPROCS(s.Threads)
+			if s.PowerMode != nil {
+				return power.Set(*s.PowerMode)
+			}
 			if s.KHz > 0 {
 				return clocks.Limit(s.KHz)
 			}
 			return nil
 		},
 	}
-	p, err := bench.Calibrate(ctx, settings(threads, clocks))
+	p, err := bench.Calibrate(ctx, settings(threads, clocks, power))
 	if err != nil {
 		return err
 	}
@@ -130,19 +139,33 @@ func oneTask(task train.Config, set *dataset.Set) (func(context.Context) error, 
 	}, nil
 }
 
-// settings are the thread counts, doubling, at every clock that can be set.
-func settings(threads int, clocks *energy.Clocks) []energy.Setting {
-	steps := []int64{0}
-	if clocks != nil {
-		steps = clocks.Steps()
+// Where a Jetson's power modes are, usually.
+const (
+	nvpmodel     = "nvpmodel"
+	nvpmodelConf = "/etc/nvpmodel.conf"
+)
+
+// settings are the thread counts, doubling, in every power mode of a Jetson, or at every
+// clock that can be set.
+func settings(threads int, clocks *energy.Clocks, power *energy.PowerModes) []energy.Setting {
+	points := []energy.Setting{{}}
+	switch {
+	case power != nil: // caps clocks as well
+		points = nil
+		for _, m := range power.Modes() {
+			points = append(points, energy.Setting{Name: "@" + m.Name, PowerMode: &m.ID})
+		}
+	case clocks != nil:
+		points = nil
+		for _, khz := range clocks.Steps() {
+			points = append(points, energy.Setting{Name: fmt.Sprintf("@%dMHz", khz/1000), KHz: khz})
+		}
 	}
 	var all []energy.Setting
-	for _, khz := range steps {
+	for _, s := range points {
+		at := s.Name
 		for n := 1; ; n = min(2*n, threads) {
-			s := energy.Setting{Name: strconv.Itoa(n) + "-threads", Threads: n, KHz: khz}
-			if khz > 0 {
-				s.Name += fmt.Sprintf("@%dMHz", khz/1000)
-			}
+			s.Name, s.Threads = strconv.Itoa(n)+"-threads"+at, n
 			if all = append(all, s); n >= threads || len(all) == costcurve.MaxModes {
 				break
 			}

@@ -13,11 +13,13 @@ import (
 // Config is the client's configuration file. It belongs to the data holder; no
 // server can change it.
 type Config struct {
-	Data         string `yaml:"data" doc:"folder of the images to train on: one sub-folder a class, IDX files, or CIFAR-10 batches"`
-	Ledger       string `yaml:"ledger" doc:"folder of the ledger of what is spent on the data; all clients that use the data must name the same; empty for .sotto inside data"`
-	OfferProfile bool   `yaml:"offer_profile" doc:"tell the server what work costs this device, from energy.json (client calibrate), so that it can order the work and the mode that cost least; what rounds take is told only where their privacy allows it"`
-	Threads      int    `yaml:"threads" doc:"processors that training may use; 0 for all"`
-	LogLevel     string `yaml:"log_level" doc:"debug, info, warn or error"`
+	Data         string  `yaml:"data" doc:"folder of the images to train on: one sub-folder a class, IDX files, or CIFAR-10 batches"`
+	Ledger       string  `yaml:"ledger" doc:"folder of the ledger of what is spent on the data; all clients that use the data must name the same; empty for .sotto inside data"`
+	OfferProfile bool    `yaml:"offer_profile" doc:"tell the server what work costs this device, from energy.json (client calibrate), so that it can order the work and the mode that cost least; what rounds take is told only where their privacy allows it"`
+	MinBattery   int     `yaml:"min_battery" doc:"percent of its battery below which this device does no work, unless it is charging; 0 for any"`
+	DailyJoules  float64 `yaml:"daily_joules" doc:"joules above idle that rounds may take in a day, by this device's own clock and meter (by public orders where privacy keeps single rounds secret); 0 for any. It needs client calibrate"`
+	Threads      int     `yaml:"threads" doc:"processors that training may use; 0 for all"`
+	LogLevel     string  `yaml:"log_level" doc:"debug, info, warn or error"`
 }
 
 const (
@@ -40,6 +42,12 @@ func (c Config) Validate() error {
 	var problems []error
 	if c.Threads < 0 {
 		problems = append(problems, fmt.Errorf("threads: got %d, want 0 (all) or more", c.Threads))
+	}
+	if c.MinBattery < 0 || c.MinBattery > 100 {
+		problems = append(problems, fmt.Errorf("min_battery: got %d, want 0 (any) to 100 percent", c.MinBattery))
+	}
+	if !(c.DailyJoules >= 0 && c.DailyJoules <= 1e15) {
+		problems = append(problems, fmt.Errorf("daily_joules: got %g, want 0 (any) or more", c.DailyJoules))
 	}
 	if _, err := level(c.LogLevel); err != nil {
 		problems = append(problems, fmt.Errorf("log_level: got %q, want debug, info, warn or error", c.LogLevel))

@@ -204,13 +204,14 @@ func take(ctx context.Context, args []string, _, stderr io.Writer) error {
 		return err
 	}
 	p := participant.New(client.Name(), client, &data{dir: c.Data, name: client.Name(), log: log}, &trainer{}, seal, secrets, own)
-	machine, err := device.Open(dir, device.Options{Offer: c.OfferProfile})
+	machine, err := device.Open(dir, device.Options{Offer: c.OfferProfile, MinBattery: c.MinBattery, DailyJoules: c.DailyJoules})
 	if err != nil {
 		return config.WithHint(err, "measure the device again: client calibrate -dir "+dir)
 	}
 	defer machine.Close()
 	source, tier := machine.Source()
-	log.Info().Str("source", source).Str("tier", tier.String()).Bool("offers_profile", machine.Offer() != nil).Msg("energy is booked")
+	_, offers := machine.Offer()
+	log.Info().Str("source", source).Str("tier", tier.String()).Bool("offers_profile", offers).Msg("energy is booked")
 	p.On(machine)
 	err = p.Run(ctx, participant.Info{Examples: n})
 	switch {

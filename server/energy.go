@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,7 +33,7 @@ type energyLog struct {
 // energyFile is the log, in the folder of the run.
 const energyFile = "energy.csv"
 
-var energyHeader = []string{"time", "round", "attempt", "client", "phase", "joules", "tier", "relative_error", "seconds", "source"}
+var energyHeader = []string{"time", "round", "attempt", "client", "phase", "joules", "tier", "relative_error", "seconds", "source", "above_idle"}
 
 // Spent appends one line a phase.
 func (l *energyLog) Spent(client string, spent []coordinator.Spent) error {
@@ -52,34 +53,45 @@ func (l *energyLog) Spent(client string, spent []coordinator.Spent) error {
 	}
 	number := func(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
 	for _, s := range spent {
+		above := "" // a device that was not calibrated cannot tell
+		if s.AboveIdle != nil {
+			above = number(*s.AboveIdle)
+		}
 		w.Write([]string{time.Now().UTC().Format(time.RFC3339), strconv.Itoa(s.Round), strconv.Itoa(s.Attempt), client, s.Phase,
-			number(s.Joules.Value), strconv.Itoa(int(s.Joules.Tier)), number(s.Joules.RelErr), number(s.Elapsed.Seconds()), s.Source})
+			number(s.Joules.Value), strconv.Itoa(int(s.Joules.Tier)), number(s.Joules.RelErr), number(s.Elapsed.Seconds()), s.Source, above})
 	}
 	w.Flush()
 	_, err = f.Write(b.Bytes())
 	return err
 }
 
-// told adds up what the clients told, by client, phase and tier.
-func told(path string) ([][]string, error) {
+// measured is what clients told: a row by client, phase and tier, and what of it was waiting.
+type measured struct {
+	rows    [][]string
+	waiting energy.Waiting
+}
+
+// told adds up what the clients told.
+func told(path string) (m measured, err error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return m, nil
 	}
 	if err != nil {
-		return nil, err
+		return m, err
 	}
 	defer f.Close()
 	r := csv.NewReader(f)
 	r.FieldsPerRecord = len(energyHeader)
 	sums := map[string]costcurve.Joules{}
+	aboves := map[string]float64{}
 	for line := 1; ; line++ {
 		c, err := r.Read()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return m, fmt.Errorf("%s: %w", path, err)
 		}
 		if line == 1 {
 			continue
@@ -87,18 +99,32 @@ func told(path string) ([][]string, error) {
 		var v [3]float64
 		for i := range v {
 			if v[i], err = strconv.ParseFloat(c[5+i], 64); err != nil {
-				return nil, fmt.Errorf("%s: line %d: %s is %q, want a number", path, line, energyHeader[5+i], c[5+i])
+				return m, fmt.Errorf("%s: line %d: %s is %q, want a number", path, line, energyHeader[5+i], c[5+i])
 			}
 		}
 		key := c[3] + "\x00" + c[4] + "\x00" + c[6]
+		if c[10] == "" {
+			m.waiting.Unknown++
+			aboves[key] = math.NaN()
+		} else {
+			above, err := strconv.ParseFloat(c[10], 64)
+			if err != nil || !(above >= 0) {
+				return m, fmt.Errorf("%s: line %d: %s is %q, want a number", path, line, energyHeader[10], c[10])
+			}
+			m.waiting.Add(c[4] == "wait", v[0], above)
+			aboves[key] += above
+		}
 		sums[key] = sums[key].Add(costcurve.Joules{Value: v[0], Tier: costcurve.Tier(v[1]), RelErr: v[2]})
 	}
-	var rows [][]string
 	for _, key := range slices.Sorted(maps.Keys(sums)) {
 		parts, j := bytes.Split([]byte(key), []byte{0}), sums[key]
-		rows = append(rows, []string{string(parts[0]), string(parts[1]), joules(&energy.Joules{Joules: j.Value, Tier: j.Tier, RelErr: j.RelErr})})
+		above := "unknown"
+		if v := aboves[key]; !math.IsNaN(v) {
+			above = fmt.Sprintf("%.4g J", v)
+		}
+		m.rows = append(m.rows, []string{string(parts[0]), string(parts[1]), joules(&energy.Joules{Joules: j.Value, Tier: j.Tier, RelErr: j.RelErr}), above})
 	}
-	return rows, nil
+	return m, nil
 }
 
 func joules(j *energy.Joules) string {
@@ -155,10 +181,14 @@ func showEnergy(w io.Writer, dir string, s *coordinator.State) error {
 	for _, who := range slices.Sorted(maps.Keys(bounded)) {
 		fmt.Fprintf(w, "bounded: %s\n", bounded[who])
 	}
-	lines, err := told(filepath.Join(dir, "run", energyFile))
-	if err != nil || lines == nil {
+	m, err := told(filepath.Join(dir, "run", energyFile))
+	if err != nil || m.rows == nil {
 		return err
 	}
 	fmt.Fprintln(w, "\nmeasured by the clients, idle power included")
-	return term.Table(w, []string{"client", "phase", "energy"}, lines)
+	if err := term.Table(w, []string{"client", "phase", "energy", "above idle"}, m.rows); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(w, m.waiting)
+	return err
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -22,6 +23,7 @@ import (
 	"github.com/sotto-fl/sotto/privacy/ledger"
 	"github.com/sotto-fl/sotto/server/committee"
 	"github.com/sotto-fl/sotto/server/coordinator"
+	"github.com/sotto-fl/sotto/server/energy"
 	"github.com/sotto-fl/sotto/server/identity"
 	"github.com/sotto-fl/sotto/server/rpc"
 	"github.com/sotto-fl/sotto/server/store"
@@ -201,6 +203,15 @@ func open(ctx context.Context, dir string, c Config) (*parts, error) {
 func (p *parts) coordinator(ctx context.Context, c Config, record *keyshare.SignedRecord) (*coordinator.Coordinator, error) {
 	o := p.options
 	o.Telemetry = &energyLog{path: filepath.Join(p.dir, "run", energyFile)}
+	if path := c.Run.Energy.Carbon.Forecast; path != "" {
+		o.Forecast = func() (energy.Forecast, error) {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				return energy.Forecast{}, err
+			}
+			return energy.ParseForecast(b)
+		}
+	}
 	if record != nil {
 		o.Committee = &coordinator.Committee{Record: *record}
 		o.Spools = coordinator.Folder(filepath.Join(p.dir, "run"))

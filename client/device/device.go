@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,9 +44,19 @@ type Options struct {
 	Offer  bool        // the owner lets the profile be told
 	Sys    fs.FS       // a view of /sys; nil: this machine's
 	Clocks Clocks      // nil: this machine's, if they may be set
+	Power  PowerModes  // nil: this machine's, if there are any and they may be set
 	SetCPU func(n int) // nil: runtime.GOMAXPROCS
 	Now    func() time.Time
 	Replay *energy.Replay
+
+	MinBattery  int     // percent below which its owner lets it do no work; 0: none
+	DailyJoules float64 // above idle, that its owner gives a day; 0: any
+}
+
+// PowerModes changes a board's power mode; energy.PowerModes does.
+type PowerModes interface {
+	Set(id int) error
+	Restore() error
 }
 
 // Device implements participant.Device. Its methods are for one goroutine; polling the
@@ -62,7 +73,17 @@ type Device struct {
 	poll  sync.WaitGroup
 
 	applied string // the one mode that the last order ran in; empty for none or several
+
+	entered  time.Time              // when the phase began
+	link     costcurve.LinkClass    // of the slower way, as the last transfers were
+	ways     [2]costcurve.LinkClass // down and up
+	phase    energy.Phase
+	reserved float64 // joules of the day, set aside for an order
+	measured bool    // whether its measurement takes their place
 }
+
+// ErrUncalibrated: what the owner wants held needs a profile.
+var ErrUncalibrated = errors.New("this device is not calibrated")
 
 var _ participant.Device = (*Device)(nil)
 
@@ -95,6 +116,14 @@ func Open(dir string, o Options) (*Device, error) {
 			d.options.Clocks = c
 		}
 	}
+	if d.options.Power == nil && d.uses(func(m energy.Mode) bool { return m.PowerMode != nil }) {
+		if p, err := energy.OpenPowerModes("nvpmodel", "/etc/nvpmodel.conf"); err == nil {
+			d.options.Power = p
+		}
+	}
+	if o.DailyJoules > 0 && d.profile == nil {
+		return nil, fmt.Errorf("daily_joules is %g: %w", o.DailyJoules, ErrUncalibrated)
+	}
 	d.meter = energy.Open(d.options.Sys, energy.Options{Busy: d.threads, Replay: o.Replay})
 	d.poll.Go(func() {
 		tick := time.NewTicker(d.meter.Period())
@@ -122,26 +151,69 @@ func (d *Device) Close() {
 // Source says what is measured, and how it is known.
 func (d *Device) Source() (string, costcurve.Tier) { return d.meter.Source(), d.meter.Tier() }
 
-// day is the window of an offered curve: the server computes what fits a round.
-const day = 86400
+// offered is the window of an offered curve: the server computes what fits a round.
+const offered = 86400
 
 // Offer implements participant.Device.
-func (d *Device) Offer() *participant.Offer {
-	if !d.options.Offer || d.profile == nil {
-		return nil
+func (d *Device) Offer() (o *participant.Offer, tell bool) {
+	if d.profile == nil {
+		return nil, false
 	}
-	c, err := d.profile.Device().Curve(costcurve.Terms{Deadline: day, Boundary: costcurve.AboveIdle})
+	c, err := d.profile.Device().Curve(costcurve.Terms{Deadline: offered, Boundary: costcurve.AboveIdle})
 	if err != nil {
+		return nil, false
+	}
+	o = &participant.Offer{Task: d.profile.Task, Curve: c, Tier: d.profile.Tier()}
+	if charge, ok := energy.ReadCharge(d.options.Sys); ok {
+		o.State = costcurve.Charge(charge.Percent, charge.Charging, charge.Full)
+	}
+	o.State.Class = d.link
+	return o, d.options.Offer
+}
+
+// Idle implements participant.Device.
+func (d *Device) Idle() *float64 {
+	if d.profile == nil {
 		return nil
 	}
-	return &participant.Offer{Task: d.profile.Task, Curve: c, Tier: d.profile.Tier()}
+	watts := d.profile.IdleWatts.Value
+	return &watts
 }
 
 // Enter implements participant.Device.
-func (d *Device) Enter(p energy.Phase) {
+func (d *Device) Enter(p energy.Phase) { d.EnterAgo(p, 0) }
+
+// EnterAgo implements participant.Device.
+func (d *Device) EnterAgo(p energy.Phase, ago time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.meter.Begin(p)
+	d.phase, d.entered = p, d.options.Now()
+	d.meter.BeginAgo(p, ago)
+}
+
+// leastTransfer is how many bytes say something of a connection: less is over before it
+// has got up to speed.
+const leastTransfer = 64 << 10
+
+// Moved implements participant.Device.
+func (d *Device) Moved(bytes int) {
+	took := d.options.Now().Sub(d.entered).Seconds()
+	if bytes < leastTransfer || took <= 0 || d.phase != energy.Download && d.phase != energy.Upload {
+		return
+	}
+	way := 0
+	if d.phase == energy.Upload {
+		way = 1
+	}
+	d.ways[way] = costcurve.ClassOf(float64(bytes) / took)
+	if d.link = min(d.ways[0], d.ways[1]); d.link == costcurve.LinkUnknown {
+		d.link = max(d.ways[0], d.ways[1])
+	}
+}
+
+// uses says whether some mode of the profile is of a kind.
+func (d *Device) uses(is func(energy.Mode) bool) bool {
+	return d.profile != nil && slices.ContainsFunc(d.profile.Modes, is)
 }
 
 func (d *Device) mode(name string) *energy.Mode {
@@ -198,6 +270,12 @@ func (d *Device) set(m *energy.Mode) error {
 	defer d.mu.Unlock()
 	d.options.SetCPU(min(m.Threads, d.threads))
 	d.meter.SetBusy(m.Threads)
+	if m.PowerMode != nil {
+		if d.options.Power == nil {
+			return errors.New("power modes cannot be set here any more")
+		}
+		return d.options.Power.Set(*m.PowerMode)
+	}
 	if m.KHz == 0 {
 		return nil
 	}
@@ -212,10 +290,14 @@ func (d *Device) reset() error {
 	defer d.mu.Unlock()
 	d.options.SetCPU(d.threads)
 	d.meter.SetBusy(d.threads)
-	if d.options.Clocks == nil {
-		return nil
+	var problems []error
+	if d.options.Power != nil {
+		problems = append(problems, d.options.Power.Restore())
 	}
-	return d.options.Clocks.Restore()
+	if d.options.Clocks != nil {
+		problems = append(problems, d.options.Clocks.Restore())
+	}
+	return errors.Join(problems...)
 }
 
 // Book implements participant.Device.
@@ -229,6 +311,9 @@ func (d *Device) Book(ctx context.Context, round, attempt int, o costcurve.Order
 	}
 	if err := d.write(round, attempt, readings); err != nil {
 		log.Warn().Err(err).Msg("energy log not written")
+	}
+	if err := d.correct(readings); err != nil {
+		log.Warn().Err(err).Msg("the day's joules are not corrected")
 	}
 	e := log.Info().Int("round", round)
 	for _, r := range readings {

@@ -48,12 +48,12 @@ func open(t *testing.T, o Options) (*Device, string) {
 
 func TestOfferIsTheOwnersChoice(t *testing.T) {
 	d, _ := open(t, Options{})
-	if d.Offer() != nil {
+	if _, tell := d.Offer(); tell {
 		t.Error("a profile is offered that its owner keeps")
 	}
 	d, _ = open(t, Options{Offer: true})
-	o := d.Offer()
-	if o == nil || o.Task != "mnist-cnn, 32 images" || o.Tier != costcurve.TierDefault || len(o.Curve.Points) != 2 {
+	o, tell := d.Offer()
+	if !tell || o == nil || o.Task != "mnist-cnn, 32 images" || o.Tier != costcurve.TierDefault || len(o.Curve.Points) != 2 {
 		t.Fatalf("offer %+v", o)
 	}
 	if p := o.Curve.Points[0]; p.Name != "slow" || p.Joules < 0.0299 || p.Joules > 0.0301 {

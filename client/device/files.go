@@ -22,16 +22,21 @@ func SaveProfile(dir string, p energy.Profile) error {
 	if err := p.Write(&b); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(dir, "."+ProfileFile+"-*") // mode 0600
+	return replace(dir, ProfileFile, b.Bytes())
+}
+
+// replace writes a file whole or not at all, for its owner only.
+func replace(dir, name string, b []byte) error {
+	f, err := os.CreateTemp(dir, "."+name+"-*") // mode 0600
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name()) // gone already if all went well
-	_, err = f.Write(b.Bytes())
+	_, err = f.Write(b)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), filepath.Join(dir, ProfileFile))
+	return os.Rename(f.Name(), filepath.Join(dir, name))
 }
 
 var header = []string{"time", "round", "attempt", "phase", "joules", "above_idle", "tier", "relative_error", "seconds", "source"}
@@ -72,6 +77,7 @@ type Total struct {
 	AboveIdle float64
 	Seconds   float64
 	Readings  int
+	Unknown   int // of them, those whose energy above idle nobody knows
 }
 
 // Totals reads the log in dir and adds up by phase and tier, in order of the phases.
@@ -114,10 +120,13 @@ func Totals(dir string) ([]Total, error) {
 			sums[key] = &Total{Phase: cells[3]}
 		}
 		t := sums[key]
+		if cells[5] == "" {
+			t.Unknown++
+		}
 		t.Joules, t.AboveIdle, t.Seconds, t.Readings = t.Joules.Add(j), t.AboveIdle+v[1], t.Seconds+v[4], t.Readings+1
 	}
 	var all []Total
-	for p := energy.Download; p <= energy.Wait; p++ {
+	for p := energy.Download; p <= energy.Between; p++ {
 		for tier := costcurve.TierExternal; tier <= costcurve.TierDefault; tier++ {
 			if t := sums[p.String()+strconv.Itoa(int(tier))]; t != nil {
 				all = append(all, *t)

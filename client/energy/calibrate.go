@@ -10,9 +10,10 @@ import (
 
 // Setting is an operating point that can be tried.
 type Setting struct {
-	Name    string
-	Threads int
-	KHz     int64 // 0: leave clocks alone
+	Name      string
+	Threads   int
+	KHz       int64 // 0: leave clocks alone
+	PowerMode *int  // of nvpmodel; nil: leave it alone
 }
 
 // Bench is what a calibration works with.
@@ -49,16 +50,24 @@ func (b *Bench) Calibrate(ctx context.Context, settings []Setting) (Profile, err
 		return p, fmt.Errorf("%w: idle for no time", costcurve.ErrInvalid)
 	}
 	p.IdleWatts = Figure{r.Value / r.Elapsed.Seconds(), r.Tier, r.RelErr, r.Source}
-	quickest := make(map[int64]float64) // by clock
+	type point struct {
+		khz       int64
+		powerMode int
+	}
+	quickest := make(map[point]float64)
 	for _, s := range settings {
 		m, err := b.mode(ctx, s)
 		if err != nil {
 			return p, fmt.Errorf("setting %s: %w", s.Name, err)
 		}
-		if q, ok := quickest[s.KHz]; ok && m.SecondsPerTask > q*faster {
+		at := point{khz: s.KHz, powerMode: -1}
+		if s.PowerMode != nil {
+			at.powerMode = *s.PowerMode
+		}
+		if q, ok := quickest[at]; ok && m.SecondsPerTask > q*faster {
 			continue
 		}
-		quickest[s.KHz] = m.SecondsPerTask
+		quickest[at] = m.SecondsPerTask
 		p.Modes = append(p.Modes, m)
 	}
 	return p, nil
@@ -90,7 +99,7 @@ func (b *Bench) mode(ctx context.Context, s Setting) (Mode, error) {
 	r := b.Meter.End()[0]
 	n := float64(tasks)
 	return Mode{
-		Name: s.Name, Threads: s.Threads, KHz: s.KHz, Tasks: tasks, SecondsPerTask: r.Elapsed.Seconds() / n,
+		Name: s.Name, Threads: s.Threads, KHz: s.KHz, PowerMode: s.PowerMode, Tasks: tasks, SecondsPerTask: r.Elapsed.Seconds() / n,
 		JoulesPerTask: Figure{r.Value / n, r.Tier, r.RelErr, r.Source},
 	}, nil
 }

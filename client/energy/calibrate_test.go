@@ -46,7 +46,7 @@ func bench(t *testing.T) *Bench {
 
 func TestCalibrate(t *testing.T) {
 	p, err := bench(t).Calibrate(context.Background(), []Setting{
-		{"slow", 1, 500000}, {"slow-2", 2, 500000}, {"fast", 1, 2000000}, {"fast-2", 2, 2000000}, {"fast-4", 4, 2000000},
+		{Name: "slow", Threads: 1, KHz: 500000}, {Name: "slow-2", Threads: 2, KHz: 500000}, {Name: "fast", Threads: 1, KHz: 2000000}, {Name: "fast-2", Threads: 2, KHz: 2000000}, {Name: "fast-4", Threads: 4, KHz: 2000000},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -83,13 +83,13 @@ func TestCalibrate(t *testing.T) {
 func TestCalibrateStops(t *testing.T) {
 	ctx, stop := context.WithCancel(context.Background())
 	stop()
-	if _, err := bench(t).Calibrate(ctx, []Setting{{"m", 1, 0}}); !errors.Is(err, context.Canceled) {
+	if _, err := bench(t).Calibrate(ctx, []Setting{{Name: "m", Threads: 1, KHz: 0}}); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v, want the context's error", err)
 	}
 }
 
 func TestUpdate(t *testing.T) {
-	p, err := bench(t).Calibrate(context.Background(), []Setting{{"m", 1, 1000000}}) // 8 s, 24 J
+	p, err := bench(t).Calibrate(context.Background(), []Setting{{Name: "m", Threads: 1, KHz: 1000000}}) // 8 s, 24 J
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -310,3 +310,63 @@ func FuzzSys(f *testing.F) {
 		}
 	})
 }
+
+// A battery is the device's own; of a gauge that shows no capacity, charges tell.
+func TestChargeOfABattery(t *testing.T) {
+	tr := load(t, "laptop.txt")
+	c, ok := ReadCharge(tr)
+	if !ok || c.Percent != 80 || c.Charging || !near(c.Full, 5*12*3600) {
+		t.Errorf("%+v, %v: want 80 %% of 216 kJ, discharging", c, ok)
+	}
+	tr.MapFS["class/power_supply/BAT0/capacity"] = &fstest.MapFile{Data: []byte("42\n")}
+	tr.MapFS["class/power_supply/BAT0/status"].Data = []byte("Charging\n")
+	if c, ok = ReadCharge(tr); !ok || c.Percent != 42 || !c.Charging {
+		t.Errorf("%+v, %v: want 42 %%, charging", c, ok)
+	}
+	if _, ok := ReadCharge(load(t, "intel.txt")); ok {
+		t.Error("a battery of a machine without one")
+	}
+}
+
+// A wait ends when it ended, not when that was learned: what the source showed in between
+// says how much of it was before.
+func TestAWaitEndsInThePast(t *testing.T) {
+	tr, c := load(t, "intel.txt"), new(clock)
+	m := Open(tr, Options{Now: c.now, Cores: 2})
+	step := func(seconds, microjoules int64) {
+		c.t += time.Duration(seconds) * time.Second
+		for _, f := range []string{p0, p1, psys} {
+			if tr.MapFS[f] != nil {
+				v, err := number(tr, f)
+				if err != nil {
+					t.Fatal(err)
+				}
+				tr.set(f, v+microjoules)
+			}
+		}
+		m.Poll()
+	}
+	share := func(ago time.Duration) (wait, after Reading) {
+		m.Begin(Wait)
+		step(10, 10e6)
+		step(10, 40e6) // somebody else works
+		m.BeginAgo(Between, ago)
+		step(5, 5e6)
+		r := m.End()
+		if len(r) != 2 || r[0].Phase != Wait || r[1].Phase != Between {
+			t.Fatalf("%+v", r)
+		}
+		return r[0], r[1]
+	}
+	whole, rest := share(0)
+	unit := rest.Value / 5 // of the source: it has one or two packages
+	if unit <= 0 || !near(whole.Value, 50*unit) || whole.Elapsed != 20*time.Second || rest.Elapsed != 5*time.Second {
+		t.Fatalf("%+v, %+v", whole, rest)
+	}
+	for ago, want := range map[time.Duration]float64{5 * time.Second: 30, 10 * time.Second: 10, 15 * time.Second: 5, 20 * time.Second: 0, time.Hour: 0} {
+		wait, after := share(ago)
+		if !near(wait.Value, want*unit) || !near(wait.Value+after.Value, 55*unit) || wait.Elapsed+after.Elapsed != 25*time.Second || wait.Elapsed != max(0, 20*time.Second-ago) {
+			t.Errorf("%v ago: waited %+v, then %+v; want %v J", ago, wait, after, want*unit)
+		}
+	}
+}

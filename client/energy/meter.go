@@ -34,8 +34,18 @@ type Meter struct {
 	valid   bool // the source was started
 	last    time.Duration
 	open    Reading
+	trail   []mark // of the open phase, while it waits
 	done    []Reading
 }
+
+// mark is what a waiting phase had taken by a time.
+type mark struct {
+	at     time.Duration
+	joules float64
+}
+
+// longestTrail bounds what is kept of a wait; beyond it every other mark goes.
+const longestTrail = 1024
 
 // Open finds the best source that sys, a view of /sys, offers. It always succeeds: the
 // model is left when nothing else is, and Notes says what was missing.
@@ -113,10 +123,48 @@ func (m *Meter) Period() time.Duration {
 // Begin ends the phase before, if there is one, and begins another.
 func (m *Meter) Begin(p Phase) {
 	m.stop()
+	m.begin(p)
+}
+
+func (m *Meter) begin(p Phase) {
 	m.running, m.phase, m.load = true, p, p.load(m.busy)
-	m.open = Reading{Phase: p}
+	m.open, m.trail = Reading{Phase: p}, m.trail[:0]
 	m.last = m.now()
 	m.restart()
+}
+
+// BeginAgo is Begin for one who learns late that a wait was over: the wait ends at so long
+// ago, and what came since counts as p. In between two polls power is taken as constant.
+func (m *Meter) BeginAgo(p Phase, ago time.Duration) {
+	waited := m.running && m.phase == Wait
+	m.stop()
+	end, trail := m.last, slices.Clone(m.trail)
+	m.begin(p)
+	if !waited || ago <= 0 {
+		return
+	}
+	w := &m.done[len(m.done)-1]
+	ago = min(ago, w.Elapsed)
+	rest := w.Value - joulesAt(trail, end-w.Elapsed, end-ago)
+	m.open.Joules, m.open.Elapsed, m.open.Source = w.Joules, ago, w.Source
+	m.open.Value = min(max(0, rest), w.Value)
+	w.Value, w.Elapsed = w.Value-m.open.Value, w.Elapsed-ago
+}
+
+// joulesAt is what had been taken by at, of a phase that began with nothing taken.
+func joulesAt(trail []mark, began, at time.Duration) float64 {
+	before := mark{at: began}
+	for _, next := range trail {
+		if next.at >= at {
+			if next.at == before.at {
+				return next.joules
+			}
+			share := float64(at-before.at) / float64(next.at-before.at)
+			return before.joules + share*(next.joules-before.joules)
+		}
+		before = next
+	}
+	return before.joules
 }
 
 // Poll reads the source in between, so that a counter cannot wrap unseen.
@@ -180,6 +228,15 @@ func (m *Meter) advance() {
 	}
 	m.open.Joules = m.open.Joules.Add(j)
 	m.open.Elapsed += dt
+	if m.phase == Wait {
+		if len(m.trail) == longestTrail {
+			for i := range longestTrail / 2 {
+				m.trail[i] = m.trail[2*i+1]
+			}
+			m.trail = m.trail[:longestTrail/2]
+		}
+		m.trail = append(m.trail, mark{now, m.open.Value})
+	}
 	if m.open.Source == "" {
 		m.open.Source = name
 	} else if !strings.Contains(m.open.Source, name) {

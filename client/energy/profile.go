@@ -26,8 +26,9 @@ func (f Figure) validate() error {
 type Mode struct {
 	Name           string  `json:"name"`
 	Threads        int     `json:"threads"`
-	KHz            int64   `json:"khz,omitempty"` // clock limit; 0: as the system sets it
-	Tasks          int64   `json:"tasks"`         // measured
+	KHz            int64   `json:"khz,omitempty"`        // clock limit; 0: as the system sets it
+	PowerMode      *int    `json:"power_mode,omitempty"` // of nvpmodel; nil: as the system sets it
+	Tasks          int64   `json:"tasks"`                // measured
 	SecondsPerTask float64 `json:"seconds_per_task"`
 	JoulesPerTask  Figure  `json:"joules_per_task"` // idle power included
 }
@@ -73,7 +74,7 @@ func (p Profile) Validate() error {
 		if err := m.JoulesPerTask.validate(); err != nil {
 			return fmt.Errorf("mode %q: %w", m.Name, err)
 		}
-		if m.Threads < 1 || m.KHz < 0 || m.Tasks < 1 || !(m.SecondsPerTask > 0) {
+		if m.Threads < 1 || m.KHz < 0 || m.PowerMode != nil && *m.PowerMode < 0 || m.Tasks < 1 || !(m.SecondsPerTask > 0) {
 			return fmt.Errorf("%w: mode %q: %d threads, %d kHz, %d tasks of %v s", costcurve.ErrInvalid, m.Name, m.Threads, m.KHz, m.Tasks, m.SecondsPerTask)
 		}
 	}

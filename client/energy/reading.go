@@ -19,11 +19,12 @@ const (
 	Train
 	Encrypt
 	Upload
-	Wait
+	Wait    // from the end of an owner's work to Commit, and for a public time of upload
+	Between // from Commit to the next order, and from an order to its start: of no round
 	phases
 )
 
-var phaseNames = [phases]string{"download", "train", "encrypt", "upload", "wait"}
+var phaseNames = [phases]string{"download", "train", "encrypt", "upload", "wait", "between"}
 
 func (p Phase) String() string {
 	if p < phases {
@@ -37,7 +38,7 @@ func (p Phase) load(busy float64) float64 {
 	switch p {
 	case Train, Encrypt:
 		return busy
-	case Wait:
+	case Wait, Between:
 		return 0
 	}
 	return 0.1 // transfers

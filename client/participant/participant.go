@@ -53,6 +53,7 @@ type Participant struct {
 	pause    func(context.Context, time.Duration) error // nil where time is not real
 
 	device     Device     // may be nil
+	offer      *Offer     // of a simulated device; may be nil
 	spent      []Spent    // not yet told
 	attending  *attending // what the client waits for
 	taskHash   [32]byte
@@ -95,9 +96,13 @@ func pause(ctx context.Context, d time.Duration) error {
 func (p *Participant) Run(ctx context.Context, info Info) error {
 	log := zerolog.Ctx(ctx)
 	failures := 0
+	p.offer = info.Offer
 	for {
+		if err := p.rest(ctx); err != nil {
+			return err
+		}
 		order, err := p.server.CheckIn(ctx, p.declare(info))
-		p.ordered(ctx, err == nil || errors.Is(err, ErrFinished))
+		p.ordered(ctx, order, err == nil || errors.Is(err, ErrFinished))
 		if err == nil {
 			err = p.Work(ctx, order)
 		}
@@ -106,6 +111,7 @@ func (p *Participant) Run(ctx context.Context, info Info) error {
 			failures = 0
 			continue
 		case errors.Is(err, ErrFinished):
+			p.farewell(ctx, info)
 			if p.books != nil {
 				return p.books.Finish(ctx)
 			}
@@ -117,6 +123,13 @@ func (p *Participant) Run(ctx context.Context, info Info) error {
 		case errors.Is(err, ErrClosed):
 			failures = 0
 			log.Warn().Int("round", order.Round).Msg("report came too late, checking in again")
+			continue
+		}
+		if later, ok := errors.AsType[*notNow](err); ok {
+			failures = 0
+			if err := p.passBy(ctx, later.Verdict); err != nil {
+				return err
+			}
 			continue
 		}
 		failures++
@@ -158,6 +171,7 @@ func (p *Participant) Work(ctx context.Context, o Order) error {
 	if err != nil {
 		return fmt.Errorf("fetch the model of round %d: %w", o.Round, err)
 	}
+	p.moved(4 * len(global))
 	m := model.Model{Params: global, Layout: p.layout}
 	if len(global) != p.layout.Size() || m.SHA256() != o.Model {
 		return fmt.Errorf("the model of round %d is not the one announced (%x): the transfer was damaged or the server is inconsistent", o.Round, o.Model[:4])
@@ -166,10 +180,16 @@ func (p *Participant) Work(ctx context.Context, o Order) error {
 	if err != nil {
 		return err
 	}
+	if err := p.unread(ctx, &o, contract); err != nil {
+		return err
+	}
 	if err := p.own(o, sealing, contract != nil); err != nil {
 		return err
 	}
 	if err := p.allow(ctx, o, sealing, contract); err != nil {
+		return err
+	}
+	if err := p.afford(o, contract); err != nil {
 		return err
 	}
 	restore, err := p.begin(ctx, o)
@@ -193,7 +213,7 @@ func (p *Participant) Work(ctx context.Context, o Order) error {
 	}
 	if contract != nil {
 		p.enter(energy.Wait)
-		if err := p.keepTime(ctx, o, contract.contract.UploadAfter-time.Since(arrived)); err != nil {
+		if err := p.keepTime(ctx, o, o.Plan.StartAt+contract.contract.UploadAfter-time.Since(arrived)); err != nil {
 			return err
 		}
 	}
@@ -205,6 +225,9 @@ func (p *Participant) Work(ctx context.Context, o Order) error {
 	// up, through lost connections.
 	p.enter(energy.Upload)
 	err = p.report(ctx, r, o.Deadline)
+	if err == nil {
+		p.moved(len(body))
+	}
 	p.attend(ctx, o, contract)
 	return err
 }
@@ -223,7 +246,12 @@ func (p *Participant) prepare(o Order) error {
 	if err := o.Plan.Validate(); err != nil {
 		return fmt.Errorf("order of round %d: %w: %w", o.Round, ErrRefused, err)
 	}
-	if s := o.Scale(); (o.Plan.Tasks == 0) != (o.Reference == 0) || !(s >= 1e-6 && s <= 1e6) {
+	if o.Posted != nil {
+		if err := o.Posted.Validate(); err != nil || o.Plan.Tasks != 0 || o.Plan.Mode != "" {
+			return fmt.Errorf("order of round %d: %w: a posted price, and %d steps in mode %q: %w", o.Round, ErrRefused, o.Plan.Tasks, o.Plan.Mode, errors.Join(err))
+		}
+	}
+	if s := o.Scale(); (o.Plan.Tasks == 0 && o.Posted == nil) != (o.Reference == 0) || !(s >= 1e-6 && s <= 1e6) {
 		return fmt.Errorf("order of round %d: %d steps scaled to %d: %w", o.Round, o.Plan.Tasks, o.Reference, ErrRefused)
 	}
 	if o.TaskHash == p.taskHash && p.training != nil {

@@ -60,6 +60,7 @@ type server struct {
 	reports  []error
 	bodies   [][]byte
 	calls    int
+	left     int
 }
 
 func next(list *[]error) error {
@@ -72,6 +73,8 @@ func next(list *[]error) error {
 	}
 	return err
 }
+
+func (s *server) Leave() { s.left++ }
 
 func (s *server) CheckIn(context.Context, Info) (Order, error) {
 	s.calls++

@@ -36,20 +36,36 @@ type Server interface {
 	Model(ctx context.Context, hash [32]byte, size int) ([]float32, error)
 	// Report sends one update. Sending the same report again is harmless.
 	Report(ctx context.Context, r Report) error
+	// Leave ends the client's presence until it checks in again, so that nobody waits for it.
+	Leave()
 }
 
 // Info is what a client declares in public when it checks in.
 type Info struct {
 	Examples int
-	Offer    *Offer  // what work costs this device; nil: that is not told
+	Offer    *Offer  // what work costs this device, as far as it may be told; a Server tells less where less is wanted
 	Spent    []Spent // what earlier rounds took, as far as their privacy lets it leave; delivered once
 }
 
-// Offer is what work costs a device.
+// Offer is what work costs a device, and what limits it.
 type Offer struct {
 	Task  string // what one task is
 	Curve costcurve.Curve
 	Tier  costcurve.Tier
+	State costcurve.State
+}
+
+// Under is what may be told of an offer, and how much that is.
+func (o *Offer) Under(most costcurve.Disclosure) (*Offer, costcurve.Disclosure) {
+	if o == nil || most == costcurve.TellNothing {
+		return nil, costcurve.TellNothing
+	}
+	if most >= costcurve.TellDevice && o.State != (costcurve.State{}) {
+		return o, costcurve.TellDevice
+	}
+	curve := *o
+	curve.State = costcurve.State{}
+	return &curve, costcurve.TellCurve
 }
 
 // Spent is the energy of one phase of a round.
@@ -57,6 +73,7 @@ type Spent struct {
 	Round   int
 	Attempt int
 	energy.Reading
+	Idle *float64 // watts of the idle device; nil: nobody knows
 }
 
 // Order asks for one update. See the coordinator's type of the same name.
@@ -78,7 +95,13 @@ type Order struct {
 	// Plan is how to work, under an energy policy. Plan.Tasks is a number of steps, in
 	// place of Epochs; 0 where the work is not the server's to choose.
 	Plan      costcurve.Order
-	Reference int64 // steps that the update is scaled to; with Plan.Tasks only
+	Reference int64 // steps that the update is scaled to; with Plan.Tasks or Posted only
+
+	// Posted stands in place of Plan.Tasks where clients answer a price.
+	Posted *costcurve.Posted
+
+	Settled time.Duration        // how long ago the client's last attempt ended, when the order was sent; 0: not known
+	Told    costcurve.Disclosure // what the client told of its device before it got the order
 }
 
 // Scale is what an update of that work is multiplied by before it is clipped or weighted,

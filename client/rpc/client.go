@@ -15,6 +15,7 @@ import (
 
 	"github.com/sotto-fl/sotto/client/identity"
 	"github.com/sotto-fl/sotto/client/participant"
+	"github.com/sotto-fl/sotto/internal/costcurve"
 	pb "github.com/sotto-fl/sotto/proto/sotto/v1"
 )
 
@@ -27,7 +28,8 @@ type Client struct {
 
 	id        *identity.Identity
 	conn      *connection
-	presence  *presence // nil: not attended yet, or the last stream broke
+	presence  *presence            // nil: not attended yet, or the last stream broke
+	told      costcurve.Disclosure // since the last order
 	nextRenew time.Time
 
 	closing sync.Once
@@ -91,7 +93,8 @@ func (c *Client) CheckIn(ctx context.Context, info participant.Info) (participan
 	if c.presence == nil {
 		c.presence = newPresence(c.conn, info)
 	}
-	m, err := c.presence.ask(ctx, readyMessage(info))
+	m, told, err := c.presence.ask(ctx, info)
+	c.told = max(c.told, told)
 	if err != nil {
 		c.leave()
 		if ctx.Err() != nil {
@@ -104,9 +107,13 @@ func (c *Client) CheckIn(ctx context.Context, info participant.Info) (participan
 		c.leave()
 		return participant.Order{}, err
 	}
+	order.Told, c.told = c.told, 0
 	c.presence.hold(order.Deadline)
 	return order, nil
 }
+
+// Leave ends the client's presence until it checks in again.
+func (c *Client) Leave() { c.leave() }
 
 // keepCertificate renews when it is due, at most once an hour. Failing to is a
 // warning until the certificate has expired.

@@ -36,8 +36,9 @@ func orderFrom(m *pb.Order) (participant.Order, error) {
 	o := participant.Order{
 		Run: m.GetRun(), Round: int(m.GetRound()), Attempt: int(m.GetAttempt()),
 		Task: m.GetTask(), TaskHash: [32]byte(m.GetTaskSha256()), Model: [32]byte(m.GetModelSha256()),
-		Codec:  aggregation.Codec{Bits: int(m.GetCodec().GetBits()), Range: m.GetCodec().GetRange()},
-		Epochs: m.GetEpochs(), LR: m.GetLearningRate(), Clip: m.GetClipNorm(), Weight: m.GetWeight(), Deadline: deadline,
+		Codec:   aggregation.Codec{Bits: int(m.GetCodec().GetBits()), Range: m.GetCodec().GetRange()},
+		Settled: max(0, m.GetSettledAgo().AsDuration()),
+		Epochs:  m.GetEpochs(), LR: m.GetLearningRate(), Clip: m.GetClipNorm(), Weight: m.GetWeight(), Deadline: deadline,
 	}
 	if w := m.GetWork(); w != nil {
 		if w.GetSteps() > costcurve.MaxTasks || w.GetReference() > costcurve.MaxTasks {
@@ -47,6 +48,17 @@ func orderFrom(m *pb.Order) (participant.Order, error) {
 		o.Reference = int64(w.GetReference())
 		if err := o.Plan.Validate(); err != nil {
 			return bad("%w", err)
+		}
+		if p := w.GetPosted(); p != nil {
+			if p.GetLeastSteps() > costcurve.MaxTasks || p.GetMostSteps() > costcurve.MaxTasks {
+				return bad("%d to %d steps", p.GetLeastSteps(), p.GetMostSteps())
+			}
+			o.Posted = &costcurve.Posted{
+				Price: costcurve.Price{Lambda: p.GetPrice()}, Min: int64(p.GetLeastSteps()), Max: int64(p.GetMostSteps()), Window: p.GetWindow().AsDuration(),
+			}
+			if err := o.Posted.Validate(); err != nil {
+				return bad("%w", err)
+			}
 		}
 	}
 	if s := m.GetSealing(); s != nil {
@@ -59,11 +71,21 @@ func orderFrom(m *pb.Order) (participant.Order, error) {
 func readyMessage(info participant.Info) *pb.Ready {
 	m := &pb.Ready{}
 	if o := info.Offer; o != nil {
-		m.Offer = &pb.Offer{Task: o.Task, Curve: o.Curve.Append(nil), Tier: uint32(o.Tier)}
+		m.Offer = &pb.Offer{Task: o.Task, Curve: o.Curve.Append(nil), Tier: uint32(o.Tier), Link: uint32(o.State.Class)}
+		if s := o.State; s.Battery {
+			percent := uint32(s.Percent)
+			m.Offer.BatteryPercent, m.Offer.Charging, m.Offer.BatteryJoules = &percent, s.Charging, s.Full
+		}
 	}
 	for _, s := range info.Spent {
+		var above *float64
+		if s.Idle != nil {
+			v := s.AboveIdle(*s.Idle).Value
+			above = &v
+		}
 		m.Spent = append(m.Spent, &pb.Spent{
-			Round: uint32(s.Round), Attempt: uint32(s.Attempt), Phase: uint32(s.Phase), Joules: s.Value, Tier: uint32(s.Tier),
+			AboveIdle: above,
+			Round:     uint32(s.Round), Attempt: uint32(s.Attempt), Phase: uint32(s.Phase), Joules: s.Value, Tier: uint32(s.Tier),
 			RelativeError: s.RelErr, Elapsed: durationpb.New(s.Elapsed), Source: s.Source,
 		})
 	}

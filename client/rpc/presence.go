@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/sotto-fl/sotto/client/participant"
+	"github.com/sotto-fl/sotto/internal/costcurve"
 	pb "github.com/sotto-fl/sotto/proto/sotto/v1"
 )
 
@@ -29,16 +30,20 @@ func newPresence(conn *connection, info participant.Info) *presence {
 	return &presence{conn: conn, info: info, cancel: func() {}}
 }
 
-// ask waits for the next order, on the live stream or on a new one.
-func (p *presence) ask(ctx context.Context, ready *pb.Ready) (*pb.Order, error) {
+// ask waits for the next order, on the live stream or on a new one. It tells of info what
+// the server wants, and says how much that was.
+func (p *presence) ask(ctx context.Context, info participant.Info) (*pb.Order, costcurve.Disclosure, error) {
 	if p.live == nil {
 		a, err := attend(ctx, p.conn, p.info)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		p.live = a
 	}
-	return p.live.ask(ctx, ready)
+	var told costcurve.Disclosure
+	info.Offer, told = info.Offer.Under(p.live.wanted())
+	m, err := p.live.ask(ctx, readyMessage(info))
+	return m, told, err
 }
 
 // hold watches the stream for at most limit, until release or stop.
@@ -144,6 +149,23 @@ func attend(ctx context.Context, conn *connection, info participant.Info) (*atte
 	a := &attendance{stream: stream, cancel: cancel, orders: make(chan *pb.Order, 1), done: make(chan struct{})}
 	go a.read(long)
 	return a, nil
+}
+
+// wanted is how much of the device the server asks for; nothing where it does not say.
+func (a *attendance) wanted() costcurve.Disclosure {
+	h, err := a.stream.Header() // comes with the answer to Hello
+	if err != nil {
+		return costcurve.TellNothing // asking fails as well, and says why
+	}
+	for _, v := range h.Get(pb.OfferHeader) {
+		switch v {
+		case pb.OfferCurve:
+			return costcurve.TellCurve
+		case pb.OfferDevice:
+			return costcurve.TellDevice
+		}
+	}
+	return costcurve.TellNothing
 }
 
 func (a *attendance) read(ctx context.Context) {

@@ -17,6 +17,7 @@ import (
 	"github.com/sotto-fl/sotto/aggregation/terms"
 	clientid "github.com/sotto-fl/sotto/client/identity"
 	"github.com/sotto-fl/sotto/client/participant"
+	"github.com/sotto-fl/sotto/internal/costcurve"
 	"github.com/sotto-fl/sotto/privacy/ledger"
 	"github.com/sotto-fl/sotto/server/coordinator"
 	"github.com/sotto-fl/sotto/server/energy"
@@ -29,6 +30,7 @@ type orders struct{}
 
 func (orders) Attach(coordinator.Info) (rpc.Session, error) { return orders{}, nil }
 func (orders) Close()                                       {}
+func (orders) Discloses() costcurve.Disclosure              { return costcurve.TellNothing }
 func (orders) Model([32]byte) ([]float32, error)            { return nil, coordinator.ErrStale }
 
 func (orders) BodySize() int { return 1 }

@@ -90,6 +90,8 @@ type plan struct {
 	bounded   []string
 	counted   map[string]bool // once the sum is open
 	opening   time.Duration   // that it took
+	known     bool            // in lane B: all clients are of classes, whose figures are public
+	delay     time.Duration   // by which the latest start puts the round off
 }
 
 // work is one client's part.
@@ -97,19 +99,21 @@ type work struct {
 	PlannedWork
 	candidate policy.Candidate
 	figures   energy.Bounded
+	wait      time.Duration // how long its report is waited for; 0: until the deadline
 }
 
 // PlannedWork is what a client was ordered, and what that costs by the curve that it
 // offered.
 type PlannedWork struct {
-	Client    string           `json:"client"`
-	Order     costcurve.Order  `json:"order"`
-	Records   uint64           `json:"records"`   // training records to process: what the client signs
-	Tasks     int64            `json:"tasks"`     // of the order, or what the client does without one
-	Joules    costcurve.Joules `json:"joules"`    // modelled, above idle
-	Seconds   float64          `json:"seconds"`   // modelled
-	Intensity float64          `json:"intensity"` // gCO2e/kWh
-	Offered   bool             `json:"offered"`   // the figures are the client's own
+	Client    string            `json:"client"`
+	Order     costcurve.Order   `json:"order"`
+	Posted    *costcurve.Posted `json:"posted,omitempty"` // in lane B: what it answers
+	Records   uint64            `json:"records"`          // training records to process: what the client signs
+	Tasks     int64             `json:"tasks"`            // of the order, or what the client does without one
+	Joules    costcurve.Joules  `json:"joules"`           // modelled, above idle
+	Seconds   float64           `json:"seconds"`          // modelled
+	Intensity float64           `json:"intensity"`        // gCO2e/kWh
+	Offered   bool              `json:"offered"`          // the figures are the client's own
 }
 
 // price fills in what the order costs; usual is the work where the order names none.
@@ -139,10 +143,32 @@ func (p *plan) pending() (planned []PlannedWork) {
 	return planned
 }
 
-// under computes the client's curve for so many seconds of work.
-func (w *work) under(seconds float64) (err error) {
-	w.candidate.Curve, err = w.figures.Curve(costcurve.Terms{Deadline: seconds})
+// under computes the client's curve for so many seconds of work, or with bytes each way.
+func (w *work) under(seconds float64, bytes int) (err error) {
+	if w.figures.Device.Link.UpBytesPerSecond == 0 { // of unknown connections nothing is taken off
+		bytes = 0
+	}
+	w.candidate.Curve, err = w.figures.Curve(costcurve.Terms{Deadline: seconds, DownBytes: float64(bytes), UpBytes: float64(bytes)})
 	return err
+}
+
+// patience is how long each report is waited for, where the plan says.
+func (p *plan) patience() map[string]time.Duration {
+	by := map[string]time.Duration{}
+	for name, w := range p.by {
+		if w.wait > 0 {
+			by[name] = w.wait
+		}
+	}
+	return by
+}
+
+// putOff is how much later than usual the round ends.
+func (p *plan) putOff() time.Duration {
+	if p == nil {
+		return 0
+	}
+	return p.delay
 }
 
 func (p *plan) of(client string) *work {
@@ -199,10 +225,14 @@ func (c *Coordinator) assign(ctx context.Context, number int, ready []Info) ([]I
 			}
 		}
 	}
+	if lane == policy.LaneB && c.scheduler != nil {
+		return c.post(ctx, number, candidates)
+	}
 	if c.scheduler == nil {
 		for i, info := range candidates {
+			bounded[i].Device.Battery = costcurve.Battery{} // nobody is left out without a plan
 			w := &work{figures: bounded[i], PlannedWork: PlannedWork{Client: info.Client, Offered: bounded[i].Own, Intensity: c.intensity(bounded[i])}}
-			if err := w.under(costcurve.MaxSeconds); err != nil {
+			if err := w.under(costcurve.MaxSeconds, 0); err != nil {
 				return nil, nil, fmt.Errorf("client %s: %w", info.Client, err)
 			}
 			w.Records = c.records(0, info.Examples)
@@ -212,16 +242,19 @@ func (c *Coordinator) assign(ctx context.Context, number int, ready []Info) ([]I
 		return candidates, p, nil
 	}
 	r := policy.Round{Index: number, Lane: lane, Cohort: wanted, Tasks: c.tasks(ready, wanted), Rand: seed.New(c.cfg.Seed, "energy/policy", number, "")}
-	if lane == policy.LaneB { // public constants, whoever is there
-		r.Cohort = max(1, int(math.Round(c.cfg.Contract.Divisor())))
-	}
 	var all []*work // as r.Clients
 	var who []Info
 	here := make(map[string]bool, len(candidates))
+	spare := len(candidates) - c.cfg.Rounds.MinReports // so many may be left out for their batteries
 	for i, info := range candidates {
 		w, err := c.candidate(info, bounded[i], r)
+		if errors.Is(err, costcurve.ErrNoBattery) && spare <= 0 {
+			bounded[i].Device.Battery = costcurve.Battery{}
+			w, err = c.candidate(info, bounded[i], r)
+		}
 		if err != nil { // its own figures must not stop the others
 			p.bounded = append(p.bounded, fmt.Sprintf("%s: left out: %v", info.Client, err))
+			spare--
 			continue
 		}
 		if w.candidate.Curve.Window >= unhurried {
@@ -243,6 +276,9 @@ func (c *Coordinator) assign(ctx context.Context, number int, ready []Info) ([]I
 	if len(assigned) < c.cfg.Rounds.MinReports && len(candidates) >= c.cfg.Rounds.MinReports {
 		return nil, nil, fmt.Errorf("energy policy %s chose %d clients, rounds.min_reports is %d: lengthen energy.deadline, or choose another policy", c.cfg.Energy.Policy, len(assigned), c.cfg.Rounds.MinReports)
 	}
+	if err := c.begin(ctx, p, &r, assigned); err != nil {
+		return nil, nil, fmt.Errorf("energy policy %s: %w", c.cfg.Energy.Policy, err)
+	}
 	var cohort []Info
 	for _, a := range assigned {
 		w := all[a.Client]
@@ -252,6 +288,11 @@ func (c *Coordinator) assign(ctx context.Context, number int, ready []Info) ([]I
 		}
 		w.Records = c.records(w.Order.Tasks, who[a.Client].Examples)
 		w.price(c.usual(who[a.Client].Examples))
+		if a.Patience > 0 && w.Offered {
+			// Clocks and networks vary: what a client that lost its connection is given, a slow one is too.
+			took := a.Patience * (w.Seconds + w.candidate.UploadSeconds)
+			w.wait = a.Order.StartAt + time.Duration(took*float64(time.Second)) + c.cfg.Rounds.Grace
+		}
 		name := who[a.Client].Client
 		p.by[name], p.tasks = w, p.tasks+w.Order.Tasks
 		p.reports = append(p.reports, name)
@@ -259,9 +300,6 @@ func (c *Coordinator) assign(ctx context.Context, number int, ready []Info) ([]I
 	}
 	if p.tasks > 0 {
 		p.reference = max(1, int64(math.Round(float64(p.tasks)/float64(len(cohort)))))
-		if lane == policy.LaneB {
-			p.reference = max(1, r.Tasks/int64(r.Cohort))
-		}
 	}
 	c.logPlan(ctx, number, p)
 	return cohort, p, nil
@@ -318,33 +356,52 @@ func (c *Coordinator) candidate(info Info, b energy.Bounded, r policy.Round) (*w
 	h := c.past[info.Client]
 	h.Offered++
 	c.past[info.Client] = h
-	mean, root := float64(r.Tasks)/float64(r.Cohort), math.Sqrt(c.cfg.Energy.Ratio)
-	least, most := max(1, int64(mean/root+0.5)), max(1, int64(mean*root+0.5))
-	if r.Lane == policy.Distributed {
-		least, most = 0, max(1, (int64(privacy.BatchCap(info.Examples, c.cfg.Contract.SamplingRate))+int64(c.cfg.Task.Batch)-1)/int64(c.cfg.Task.Batch))
-	} else {
-		for train.Processed(int(least), info.Examples, c.cfg.Task.Batch) < int(c.smallest()) {
-			least++
-		}
-		if n := int64(c.cfg.Task.MaxSteps); n > 0 {
-			most = min(most, n)
-			least = min(least, most)
-		}
-		most = max(most, least)
-	}
+	least, most := c.bounds(info.Examples, r)
 	w.candidate = policy.Candidate{Min: least, Max: most, Examples: int64(info.Examples), Battery: 1, Intensity: w.Intensity, History: h}
-	deadline := c.cfg.Energy.Deadline
-	if deadline == 0 {
-		deadline = c.cfg.Rounds.Deadline - c.cfg.Rounds.Deadline/10
+	if s := b.State; s.Battery && !s.Charging {
+		w.candidate.Battery, w.candidate.BatteryJoules = float64(s.Percent)/100, float64(s.Full)
 	}
-	err := w.under(deadline.Seconds())
+	deadline, bytes := c.workTime(), max(c.BodySize(), 4*len(c.state.Params))
+	if rate := b.Device.Link.UpBytesPerSecond; rate > 0 {
+		w.candidate.UploadSeconds = float64(c.BodySize()) / rate
+	}
+	if c.cfg.Energy.Deadline != 0 { // is that of work alone
+		bytes = 0
+	}
+	err := w.under(deadline.Seconds(), bytes)
 	if errors.Is(err, costcurve.ErrNoTime) || err == nil && w.candidate.Curve.Max() < max(1, least) {
 		w.candidate.Max = max(1, least)
-		if err = w.under(costcurve.MaxSeconds); err == nil && w.candidate.Curve.Max() < least {
+		if err = w.under(costcurve.MaxSeconds, 0); err == nil && w.candidate.Curve.Max() < least {
 			err = fmt.Errorf("%w: %d steps are the least work", costcurve.ErrNoTime, least)
 		}
 	}
 	return w, err
+}
+
+// workTime is the time that work must fit in.
+func (c *Coordinator) workTime() time.Duration {
+	if d := c.cfg.Energy.Deadline; d != 0 {
+		return d
+	}
+	return c.cfg.Rounds.Deadline - c.cfg.Rounds.Deadline/10
+}
+
+// bounds are the least and the most steps that a client of so many examples may be asked.
+func (c *Coordinator) bounds(examples int, r policy.Round) (least, most int64) {
+	batch := c.cfg.Task.Batch
+	if r.Lane == policy.Distributed {
+		return 0, max(1, (int64(privacy.BatchCap(examples, c.cfg.Contract.SamplingRate))+int64(batch)-1)/int64(batch))
+	}
+	mean, root := float64(r.Tasks)/float64(r.Cohort), math.Sqrt(c.cfg.Energy.Ratio)
+	least, most = max(1, int64(mean/root+0.5)), max(1, int64(mean*root+0.5))
+	for train.Processed(int(least), examples, batch) < int(c.smallest()) {
+		least++
+	}
+	if n := int64(c.cfg.Task.MaxSteps); n > 0 {
+		most = min(most, n)
+		least = min(least, most)
+	}
+	return least, max(most, least)
 }
 
 // intensity is that of a client's class, or the run's.
@@ -372,8 +429,8 @@ func (c *Coordinator) smallest() uint64 {
 func (c *Coordinator) spent(a *attempt, rec Record, ok bool) *energy.Round {
 	lane, p := c.cfg.lane(), a.plan
 	r := &energy.Round{Policy: c.cfg.Energy.Policy, Reference: p.reference, Tasks: p.tasks, Bounded: p.bounded}
-	use := energy.Use{Bytes: rec.BytesUp + rec.BytesDown, Seconds: rec.Seconds, Opening: p.opening.Seconds(), Holders: c.members()}
-	told := c.scheduler != nil
+	use := energy.Use{Bytes: rec.BytesUp + rec.BytesDown, Seconds: max(0, rec.Seconds-p.delay.Seconds()), Opening: p.opening.Seconds(), Holders: c.members()}
+	told := c.scheduler != nil && (lane != policy.LaneB || p.known)
 	for _, w := range p.by {
 		told = told || w.Offered
 	}

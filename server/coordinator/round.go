@@ -59,7 +59,7 @@ func (c *Coordinator) plan(ctx context.Context) (*attempt, error) {
 	started := time.Now()
 	m, err := round.New(round.Config{
 		Round: number, Attempt: try, Cohort: names, Goal: goal, Min: c.cfg.Rounds.MinReports,
-		Opened: started, Deadline: c.cfg.Rounds.Deadline, Grace: c.cfg.Rounds.Grace,
+		Opened: started, Deadline: c.cfg.Rounds.Deadline + work.delay, Grace: c.cfg.Rounds.Grace, Patience: work.patience(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("plan round %d: %w", number, err)
@@ -348,6 +348,9 @@ func (c *Coordinator) finish(ctx context.Context, a *attempt, set []string, void
 	}
 	c.mu.Lock()
 	c.state, c.model, c.open = next, id, nil
+	for name := range a.cohort {
+		c.ended[name] = time.Now()
+	}
 	if c.committee != nil {
 		c.committee.forget(next.ticket())
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/sotto-fl/sotto/internal/costcurve"
 	"github.com/sotto-fl/sotto/server/energy"
 	"github.com/sotto-fl/sotto/server/round"
+	"github.com/sotto-fl/sotto/server/schedule/policy"
 )
 
 // Session is one connected client. At most one session of a client is live: a
@@ -73,14 +74,32 @@ type Spent struct {
 	Joules  costcurve.Joules
 	Elapsed time.Duration
 	Source  string
+
+	AboveIdle *float64 // joules of Joules; nil: the device was not calibrated
+}
+
+// Discloses is how much the run's privacy lets the client tell of its device.
+func (s *Session) Discloses() costcurve.Disclosure { return s.c.Discloses() }
+
+// Discloses is how much the run's privacy lets clients tell of their devices.
+func (c *Coordinator) Discloses() costcurve.Disclosure {
+	switch lane := c.cfg.lane(); {
+	case visible(lane):
+		return costcurve.TellDevice
+	case lane == policy.LaneB:
+		return costcurve.TellNothing
+	}
+	return costcurve.TellCurve
 }
 
 // Declare takes what a client tells of its energy: what work costs its device, nil for
-// nothing, and what rounds took. The latter is kept where the run's privacy lets it leave
-// a client, and refused with ErrMalformed elsewhere: a client that sends it is not in its
-// right mind.
+// nothing, and what rounds took. What the run's privacy does not let leave a client is
+// refused with ErrMalformed: a client that sends it is not in its right mind.
 func (s *Session) Declare(offer *energy.Offer, spent []Spent) error {
 	c := s.c
+	if most := c.Discloses(); offer != nil && (most == costcurve.TellNothing || most == costcurve.TellCurve && offer.State != (costcurve.State{})) {
+		return fmt.Errorf("client %s tells of its device, of which the privacy contract lets it tell %s: %w", s.info.Client, most, ErrMalformed)
+	}
 	if len(spent) > 0 {
 		if !visible(c.cfg.lane()) {
 			return fmt.Errorf("client %s tells the joules of single rounds, which the privacy contract keeps with it: %w", s.info.Client, ErrMalformed)
@@ -141,15 +160,18 @@ func (s *Session) Next(ctx context.Context) (Order, error) {
 }
 
 func (c *Coordinator) order(a *attempt, client string, weight float64) Order {
-	left := time.Until(a.started.Add(c.cfg.Rounds.Deadline))
+	left := time.Until(a.started.Add(c.cfg.Rounds.Deadline + a.plan.putOff()))
 	o := Order{
 		Run: c.cfg.Name, Round: a.round, Attempt: a.attempt,
 		Task: c.task, TaskHash: c.taskHash, Model: c.model, Codec: c.cfg.Update,
 		Epochs: c.cfg.Task.Epochs, LR: a.lr, Clip: a.clip, Weight: weight, Deadline: max(left, 0),
 	}
 	if w := a.plan.of(client); w != nil && c.scheduler != nil {
-		o.Plan, o.Reference = w.Order, a.plan.reference
+		o.Plan, o.Reference, o.Posted = w.Order, a.plan.reference, w.Posted
 		o.Plan.StartAt = max(0, w.Order.StartAt-time.Since(a.started))
+	}
+	if ended := c.ended[client]; !ended.IsZero() {
+		o.Settled = max(time.Since(ended), time.Nanosecond)
 	}
 	if c.committee != nil {
 		o.Sealing = c.sealing(a, client)

@@ -55,6 +55,13 @@ type Order struct {
 	// from now. Updates of unequal work are multiplied by Reference/Plan.Tasks.
 	Plan      costcurve.Order
 	Reference int64
+
+	// Posted stands in place of Plan.Tasks in lane B: the client answers it by itself.
+	Posted *costcurve.Posted
+
+	// Settled is how long ago the attempt that the client took part in last was committed or
+	// void; 0 if this process does not know.
+	Settled time.Duration
 }
 
 // Sealing is what a client needs to encrypt its update to the key holders. All of

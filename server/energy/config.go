@@ -22,6 +22,8 @@ type Config struct {
 	Ratio    float64       `yaml:"ratio" json:"ratio" doc:"largest over smallest work of a client; 0 for 4"`
 	Deadline time.Duration `yaml:"deadline" json:"deadline" doc:"time that a client's work must fit in, transfers apart; 0 for nine tenths of rounds.deadline"`
 	Band     float64       `yaml:"band" json:"band" doc:"factor by which a client's figures may differ from its class's; 0 for 5"`
+	Start    string        `yaml:"start" json:"start,omitempty" doc:"when work begins: now; together: quick clients begin later, so that all end at once and nobody waits; carbon: where the forecast emits least"`
+	Delay    time.Duration `yaml:"delay" json:"delay,omitempty" doc:"longest that start: carbon may put a round off"`
 	Classes  []Class       `yaml:"classes" json:"classes" doc:"what devices are expected to take; clients of no class are held to the fleet's median"`
 	Carbon   Carbon        `yaml:"carbon" json:"carbon" doc:"what is reported as grams of CO2e"`
 }
@@ -31,10 +33,18 @@ type Config struct {
 type Carbon struct {
 	Intensity   float64 `yaml:"intensity" json:"intensity" doc:"I: average gCO2e/kWh where the clients are; 0 reports no grams"`
 	Embodied    float64 `yaml:"embodied" json:"embodied" doc:"M: grams of CO2e of making the devices, the share of one round"`
+	Forecast    string  `yaml:"forecast" json:"forecast,omitempty" doc:"CSV file of time (RFC 3339) and gCO2e/kWh in equal steps, read anew before every round; for start: carbon"`
 	NetworkMB   float64 `yaml:"network_joules_per_mb" json:"network_joules_per_mb" doc:"joules of the network for a megabyte, either way; 108 is usual on fixed and 504 on mobile networks"`
 	ServerWatts float64 `yaml:"server_watts" json:"server_watts" doc:"power of the server above idle while it runs; 0 if unknown"`
 	HolderWatts float64 `yaml:"holder_watts" json:"holder_watts" doc:"power of one key holder above idle while a sum is opened; 0 if unknown"`
 }
+
+// When work begins.
+const (
+	StartNow      = "now"
+	StartTogether = "together"
+	StartCarbon   = "carbon"
+)
 
 // Default is what `server init` writes down: no policy.
 func Default() Config { return Config{}.Effective() }
@@ -43,6 +53,9 @@ func Default() Config { return Config{}.Effective() }
 func (c Config) Effective() Config {
 	if c.Policy == "" {
 		c.Policy = None
+	}
+	if c.Start == "" {
+		c.Start = StartNow
 	}
 	if c.Ratio == 0 {
 		c.Ratio = 4
@@ -104,6 +117,19 @@ func (c Config) Validate(lane policy.Lane) error {
 	}
 	if !(e.Ratio >= 1 && e.Ratio <= 1e6) {
 		bad("ratio: got %g, want 1 (equal work) or more; 4 is usual", c.Ratio)
+	}
+	switch {
+	case e.Start != StartNow && e.Start != StartTogether && e.Start != StartCarbon:
+		bad("start: got %q, want now, together or carbon", c.Start)
+	case e.Start != StartNow && e.Policy == None:
+		bad("start: got %s, want now: nobody plans orders under policy none", e.Start)
+	case e.Start == StartTogether && lane != policy.None && lane != policy.LaneA:
+		bad("start: got together, want now or carbon: under lane %s a client's order must not follow from the others' devices", lane)
+	case e.Start == StartCarbon && (c.Carbon.Forecast == "" || c.Delay <= 0):
+		bad("start: carbon needs carbon.forecast and a delay")
+	}
+	if c.Delay < 0 || c.Delay > 0 && e.Start != StartCarbon {
+		bad("delay: got %s, want 0: it is for start: carbon", c.Delay)
 	}
 	if c.Deadline < 0 {
 		bad("deadline: got %s, want 0 (most of rounds.deadline) or more", c.Deadline)

@@ -24,6 +24,7 @@ type Offer struct {
 	Task  string          // what one task is: see TaskName
 	Curve costcurve.Curve // of a day without transfers, in joules above idle; its Points count
 	Tier  costcurve.Tier
+	State costcurve.State // what limits it now; zero where that is not told
 }
 
 // ParseOffer reads an offer from bytes that may be hostile.
@@ -71,6 +72,16 @@ func (c Class) validate() error {
 	return nil
 }
 
+// ClassOf is the first class that names a client; ok is false if none does.
+func ClassOf(classes []Class, client string) (class Class, ok bool) {
+	for _, k := range classes {
+		if ok, _ := path.Match(k.Clients, client); ok {
+			return k, true
+		}
+	}
+	return Class{}, false
+}
+
 // Fleet is the class of clients that no class of the configuration names.
 const Fleet = "fleet"
 
@@ -80,6 +91,7 @@ type Bounded struct {
 	Own     bool             // the modes are the client's, and may be ordered by name
 	Tier    costcurve.Tier
 	RelErr  float64
+	State   costcurve.State // of the device, as it says
 	Class   Class
 	Problem string // why not as it was offered; empty if it was
 }
@@ -110,11 +122,8 @@ func Bound(clients []Client, task string, classes []Class, band float64, alone b
 		if !known {
 			width = math.Inf(1)
 		}
-		for _, k := range classes {
-			if ok, _ := path.Match(k.Clients, c.Name); ok {
-				class, width = k, band
-				break
-			}
+		if k, ok := ClassOf(classes, c.Name); ok {
+			class, width = k, band
 		}
 		all[i] = bound(c.Offer, task, class, width)
 	}
@@ -136,6 +145,10 @@ func bound(o *Offer, task string, class Class, band float64) Bounded {
 	if o.Tier > costcurve.TierProfile {
 		b.RelErr = 1
 	}
+	rate := o.State.Class.BytesPerSecond()
+	b.Device.Link = costcurve.Link{DownBytesPerSecond: rate, UpBytesPerSecond: rate}
+	b.Device.Battery = o.State.Stored()
+	b.State = o.State
 	for _, p := range o.Curve.Points {
 		s, j := within(p.Seconds, class.Seconds, band), within(p.Joules, class.Joules, band)
 		b.Device.Modes = append(b.Device.Modes, costcurve.Mode{Name: p.Name, ActiveWatts: j / s, SecondsPerTask: s})
@@ -145,7 +158,7 @@ func bound(o *Offer, task string, class Class, band float64) Bounded {
 		}
 	}
 	// Figures that no device has would stop a solver, and with it the run.
-	if _, err := b.Device.Curve(costcurve.Terms{Deadline: costcurve.MaxSeconds}); err != nil {
+	if _, err := b.Device.Curve(costcurve.Terms{Deadline: costcurve.MaxSeconds}); err != nil && !errors.Is(err, costcurve.ErrNoBattery) {
 		typical.Problem = err.Error()
 		return typical
 	}

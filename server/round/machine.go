@@ -30,6 +30,10 @@ type Config struct {
 
 	// Grace is how long an absent client is waited for. 0 does not wait.
 	Grace time.Duration
+
+	// Patience is how long after Opened each client is waited for; for those it does not name,
+	// until the deadline. A report that comes later counts while others are waited for.
+	Patience map[string]time.Duration
 }
 
 func (c Config) validate() error {
@@ -49,6 +53,11 @@ func (c Config) validate() error {
 	}
 	if c.Deadline <= 0 {
 		bad("deadline: got %s, want more than 0", c.Deadline)
+	}
+	for name, p := range c.Patience {
+		if p <= 0 {
+			bad("patience: got %s for %s, want more than 0", p, name)
+		}
 	}
 	if c.Grace < 0 {
 		bad("grace: got %s, want 0 or more", c.Grace)
@@ -98,6 +107,7 @@ type client struct {
 	digest   [32]byte // of the accepted report
 	absent   bool
 	since    time.Time // of the absence
+	until    time.Time // it is waited for so long
 }
 
 // New opens an attempt in PhaseCollect. It keeps no reference to c.Cohort. The
@@ -118,7 +128,10 @@ func New(c Config) (*Machine, error) {
 		if m.clients[name] != nil {
 			return nil, fmt.Errorf("cohort: client %q is named twice", name)
 		}
-		m.clients[name] = &client{}
+		m.clients[name] = &client{until: m.deadline}
+		if p, ok := c.Patience[name]; ok && p < c.Deadline {
+			m.clients[name].until = c.Opened.Add(p)
+		}
 	}
 	return m, nil
 }
@@ -231,17 +244,18 @@ func (m *Machine) settle(effects []Effect) []Effect {
 }
 
 // next is the time at which the collection ends if nothing more happens: the
-// deadline, or earlier when everyone still missing is absent.
+// deadline, or earlier when everyone still missing is absent, or out of patience.
 func (m *Machine) next() time.Time {
 	end := m.now
 	for _, c := range m.clients {
 		if c.reported {
 			continue
 		}
-		if !c.absent {
-			return m.deadline
+		t := c.until
+		if lost := c.since.Add(m.grace); c.absent && lost.Before(t) {
+			t = lost
 		}
-		if t := c.since.Add(m.grace); t.After(end) {
+		if t.After(end) {
 			end = t
 		}
 	}

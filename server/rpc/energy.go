@@ -25,6 +25,9 @@ func declared(m *pb.Ready) (*energy.Offer, []coordinator.Spent, error) {
 		if offer, err = energy.ParseOffer(o.GetTask(), o.GetCurve(), o.GetTier()); err != nil {
 			return nil, nil, err
 		}
+		if offer.State, err = state(o); err != nil {
+			return nil, nil, err
+		}
 	}
 	if n := len(m.GetSpent()); n > maxSpent {
 		return nil, nil, fmt.Errorf("%d readings at once, want at most %d", n, maxSpent)
@@ -44,7 +47,25 @@ func declared(m *pb.Ready) (*energy.Offer, []coordinator.Spent, error) {
 		if err := p.Joules.Validate(); err != nil {
 			return nil, nil, err
 		}
+		if s.AboveIdle != nil {
+			if v := s.GetAboveIdle(); !(v >= 0 && v <= s.GetJoules()) {
+				return nil, nil, fmt.Errorf("reading of phase %d: %v J above idle of %v", s.GetPhase(), v, s.GetJoules())
+			}
+			p.AboveIdle = s.AboveIdle
+		}
 		spent = append(spent, p)
 	}
 	return offer, spent, nil
+}
+
+// state reads what limits a device, and refuses what is finer than it may be told.
+func state(o *pb.Offer) (s costcurve.State, err error) {
+	if o.GetLink() > uint32(costcurve.LinkFast) || o.GetBatteryPercent() > 100 {
+		return s, fmt.Errorf("connection of class %d, battery at %d %%", o.GetLink(), o.GetBatteryPercent())
+	}
+	s = costcurve.State{
+		Battery: o.BatteryPercent != nil, Percent: int(o.GetBatteryPercent()), Charging: o.GetCharging(), Full: o.GetBatteryJoules(),
+		Class: costcurve.LinkClass(o.GetLink()),
+	}
+	return s, s.Validate()
 }

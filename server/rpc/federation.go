@@ -52,7 +52,7 @@ func (f *federation) Attend(stream grpc.BidiStreamingServer[pb.AttendRequest, pb
 	log := zerolog.Ctx(ctx)
 	log.Info().Str("client", caller(ctx)).Msg("client connected")
 	defer func() { log.Info().Str("client", caller(ctx)).Msg("client disconnected") }()
-	if err := stream.SendHeader(metadata.MD{}); err != nil { // tells the client that it is present
+	if err := stream.SendHeader(metadata.Pairs(pb.OfferHeader, wants(session.Discloses()))); err != nil { // tells the client that it is present
 		return err
 	}
 	for {
@@ -85,6 +85,17 @@ func (f *federation) Attend(stream grpc.BidiStreamingServer[pb.AttendRequest, pb
 	}
 }
 
+// wants is how much clients may tell, on the wire.
+func wants(d costcurve.Disclosure) string {
+	switch d {
+	case costcurve.TellCurve:
+		return pb.OfferCurve
+	case costcurve.TellDevice:
+		return pb.OfferDevice
+	}
+	return pb.OfferNone
+}
+
 // ended hides the normal end of a stream.
 func ended(err error) error {
 	if errors.Is(err, io.EOF) {
@@ -101,10 +112,16 @@ func orderMessage(o coordinator.Order) *pb.Order {
 		Epochs: o.Epochs, LearningRate: o.LR, ClipNorm: o.Clip, Weight: o.Weight,
 		Deadline: durationpb.New(o.Deadline),
 	}
-	if p := o.Plan; p != (costcurve.Order{}) {
+	if o.Settled > 0 {
+		m.SettledAgo = durationpb.New(o.Settled)
+	}
+	if p := o.Plan; p != (costcurve.Order{}) || o.Posted != nil {
 		m.Work = &pb.Work{
 			Steps: uint64(p.Tasks), Reference: uint64(o.Reference), Mode: p.Mode, SwitchTo: p.SwitchTo,
 			SwitchAfter: durationpb.New(p.SwitchAfter), StartAfter: durationpb.New(p.StartAt),
+		}
+		if p := o.Posted; p != nil {
+			m.Work.Posted = &pb.Posted{Price: p.Price.Lambda, LeastSteps: uint64(p.Min), MostSteps: uint64(p.Max), Window: durationpb.New(p.Window)}
 		}
 	}
 	if s := o.Sealing; s != nil {

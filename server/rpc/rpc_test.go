@@ -21,6 +21,7 @@ import (
 	clientid "github.com/sotto-fl/sotto/client/identity"
 	"github.com/sotto-fl/sotto/client/participant"
 	client "github.com/sotto-fl/sotto/client/rpc"
+	"github.com/sotto-fl/sotto/internal/costcurve"
 	"github.com/sotto-fl/sotto/privacy/ledger"
 	"github.com/sotto-fl/sotto/server/coordinator"
 	"github.com/sotto-fl/sotto/server/energy"
@@ -33,6 +34,10 @@ type fakeRun struct {
 	params []float32
 	size   int
 	orders chan coordinator.Order
+
+	discloses costcurve.Disclosure
+	declared  []*energy.Offer
+	spent     []coordinator.Spent
 
 	mu      sync.Mutex
 	attach  error
@@ -61,7 +66,14 @@ func (f *fakeRun) Attach(info coordinator.Info) (Session, error) {
 	return fakeSession{f, info.Client}, nil
 }
 
-func (s fakeSession) Declare(*energy.Offer, []coordinator.Spent) error { return nil }
+func (s fakeSession) Discloses() costcurve.Disclosure { return s.run.discloses }
+
+func (s fakeSession) Declare(o *energy.Offer, spent []coordinator.Spent) error {
+	s.run.mu.Lock()
+	defer s.run.mu.Unlock()
+	s.run.declared, s.run.spent = append(s.run.declared, o), append(s.run.spent, spent...)
+	return nil
+}
 
 func (s fakeSession) Close() { s.run.events <- "close " + s.name }
 

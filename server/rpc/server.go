@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/peer"
 
 	"github.com/sotto-fl/sotto/aggregation/terms"
+	"github.com/sotto-fl/sotto/internal/costcurve"
 	"github.com/sotto-fl/sotto/privacy/ledger"
 	pb "github.com/sotto-fl/sotto/proto/sotto/v1"
 	"github.com/sotto-fl/sotto/server/committee"
@@ -35,6 +36,7 @@ type Run interface {
 
 // Session is one client's presence in a run.
 type Session interface {
+	Discloses() costcurve.Disclosure
 	Declare(offer *energy.Offer, spent []coordinator.Spent) error
 	Next(ctx context.Context) (coordinator.Order, error)
 	Close()

@@ -38,7 +38,8 @@ func (l *link) CheckIn(ctx context.Context, info participant.Info) (participant.
 			}
 			l.session = s
 		}
-		if err := l.session.Declare(offer(info.Offer), nil); err != nil {
+		told, much := info.Offer.Under(l.session.Discloses())
+		if err := l.session.Declare(offer(told), nil); err != nil {
 			return participant.Order{}, outcome(err)
 		}
 		o, err := l.session.Next(ctx)
@@ -49,7 +50,9 @@ func (l *link) CheckIn(ctx context.Context, info participant.Info) (participant.
 			if l.spoiler != nil {
 				l.spoiler.sealing = o.Sealing
 			}
-			return order(o), nil
+			work := order(o)
+			work.Told = much
+			return work, nil
 		}
 		l.session.Close()
 		l.session = nil
@@ -59,18 +62,26 @@ func (l *link) CheckIn(ctx context.Context, info participant.Info) (participant.
 	}
 }
 
+// Leave ends the client's presence.
+func (l *link) Leave() {
+	if l.session != nil {
+		l.session.Close()
+		l.session = nil
+	}
+}
+
 func offer(o *participant.Offer) *energy.Offer {
 	if o == nil {
 		return nil
 	}
-	return &energy.Offer{Task: o.Task, Curve: o.Curve, Tier: o.Tier}
+	return &energy.Offer{Task: o.Task, Curve: o.Curve, Tier: o.Tier, State: o.State}
 }
 
 func order(o coordinator.Order) participant.Order {
 	p := participant.Order{
 		Run: o.Run, Round: o.Round, Attempt: o.Attempt, Task: o.Task, TaskHash: o.TaskHash, Model: o.Model,
 		Codec: o.Codec, Epochs: o.Epochs, LR: o.LR, Clip: o.Clip, Weight: o.Weight, Deadline: o.Deadline,
-		Plan: o.Plan, Reference: o.Reference,
+		Plan: o.Plan, Reference: o.Reference, Posted: o.Posted, Settled: o.Settled,
 	}
 	if o.Sealing != nil {
 		s := participant.Sealing(*o.Sealing)

@@ -19,6 +19,12 @@ const (
 	// against gRPC's flow-control windows and large against its framing.
 	MaxChunk = 256 << 10
 
+	// OfferHeader is the header of Attend that says what a client may tell of its device.
+	OfferHeader = "sotto-offer"
+	OfferNone   = "none"   // nothing
+	OfferCurve  = "curve"  // what was calibrated
+	OfferDevice = "device" // also the state of battery and connection
+
 	// Reason domain and reasons of refused calls travel in google.rpc.ErrorInfo, so
 	// that a client can tell outcomes apart that share a status code.
 	ReasonDomain = "sotto-fl.github.io"

@@ -221,7 +221,18 @@ type Offer struct {
 	// Canonical bytes of the cost curve, in joules above idle.
 	Curve []byte `protobuf:"bytes,2,opt,name=curve,proto3" json:"curve,omitempty"`
 	// How its joules are known: 0 external meter to 5 default.
-	Tier          uint32 `protobuf:"varint,3,opt,name=tier,proto3" json:"tier,omitempty"`
+	Tier uint32 `protobuf:"varint,3,opt,name=tier,proto3" json:"tier,omitempty"`
+	// The rest follows from what the device did before, and is told only where sotto-offer
+	// is device. Charge of the battery in percent, rounded down to quarters: 0, 25, 50, 75
+	// or 100. Unset on mains power, or if unknown.
+	BatteryPercent *uint32 `protobuf:"varint,4,opt,name=battery_percent,json=batteryPercent,proto3,oneof" json:"battery_percent,omitempty"`
+	// Whether it is being charged.
+	Charging bool `protobuf:"varint,5,opt,name=charging,proto3" json:"charging,omitempty"`
+	// Joules of a full charge, rounded down to two significant binary digits.
+	BatteryJoules uint64 `protobuf:"varint,6,opt,name=battery_joules,json=batteryJoules,proto3" json:"battery_joules,omitempty"`
+	// Class of the connection, by the slower way: 1 below a million bits a second, 2 from
+	// there, 3 from ten, 4 from a hundred million; 0 if unknown.
+	Link          uint32 `protobuf:"varint,7,opt,name=link,proto3" json:"link,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -277,6 +288,34 @@ func (x *Offer) GetTier() uint32 {
 	return 0
 }
 
+func (x *Offer) GetBatteryPercent() uint32 {
+	if x != nil && x.BatteryPercent != nil {
+		return *x.BatteryPercent
+	}
+	return 0
+}
+
+func (x *Offer) GetCharging() bool {
+	if x != nil {
+		return x.Charging
+	}
+	return false
+}
+
+func (x *Offer) GetBatteryJoules() uint64 {
+	if x != nil {
+		return x.BatteryJoules
+	}
+	return 0
+}
+
+func (x *Offer) GetLink() uint32 {
+	if x != nil {
+		return x.Link
+	}
+	return 0
+}
+
 // Spent is the energy of one phase of a round.
 type Spent struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -292,7 +331,9 @@ type Spent struct {
 	RelativeError float64              `protobuf:"fixed64,6,opt,name=relative_error,json=relativeError,proto3" json:"relative_error,omitempty"`
 	Elapsed       *durationpb.Duration `protobuf:"bytes,7,opt,name=elapsed,proto3" json:"elapsed,omitempty"`
 	// What was measured.
-	Source        string `protobuf:"bytes,8,opt,name=source,proto3" json:"source,omitempty"`
+	Source string `protobuf:"bytes,8,opt,name=source,proto3" json:"source,omitempty"`
+	// Of joules, what lies above those of the idle device; unset where it was not calibrated.
+	AboveIdle     *float64 `protobuf:"fixed64,9,opt,name=above_idle,json=aboveIdle,proto3,oneof" json:"above_idle,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -383,6 +424,13 @@ func (x *Spent) GetSource() string {
 	return ""
 }
 
+func (x *Spent) GetAboveIdle() float64 {
+	if x != nil && x.AboveIdle != nil {
+		return *x.AboveIdle
+	}
+	return 0
+}
+
 // Order asks for one update.
 type Order struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -410,7 +458,10 @@ type Order struct {
 	// Clip norm of the round, under a privacy contract that adapts it; else 0.
 	ClipNorm float64 `protobuf:"fixed64,13,opt,name=clip_norm,json=clipNorm,proto3" json:"clip_norm,omitempty"`
 	// Set where the server plans how clients work.
-	Work          *Work `protobuf:"bytes,14,opt,name=work,proto3" json:"work,omitempty"`
+	Work *Work `protobuf:"bytes,14,opt,name=work,proto3" json:"work,omitempty"`
+	// How long ago, when the order was sent, the attempt that this client took part in last
+	// was committed or void; unset if it ran in another process of the server.
+	SettledAgo    *durationpb.Duration `protobuf:"bytes,15,opt,name=settled_ago,json=settledAgo,proto3" json:"settled_ago,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -543,6 +594,13 @@ func (x *Order) GetWork() *Work {
 	return nil
 }
 
+func (x *Order) GetSettledAgo() *durationpb.Duration {
+	if x != nil {
+		return x.SettledAgo
+	}
+	return nil
+}
+
 // Work is how one client is asked to work.
 type Work struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -557,7 +615,10 @@ type Work struct {
 	SwitchTo    string               `protobuf:"bytes,4,opt,name=switch_to,json=switchTo,proto3" json:"switch_to,omitempty"`
 	SwitchAfter *durationpb.Duration `protobuf:"bytes,5,opt,name=switch_after,json=switchAfter,proto3" json:"switch_after,omitempty"`
 	// How long to wait before work begins, from the moment the order was sent.
-	StartAfter    *durationpb.Duration `protobuf:"bytes,6,opt,name=start_after,json=startAfter,proto3" json:"start_after,omitempty"`
+	StartAfter *durationpb.Duration `protobuf:"bytes,6,opt,name=start_after,json=startAfter,proto3" json:"start_after,omitempty"`
+	// In lane B, in place of steps: what is posted. The client answers it by itself, and its
+	// answer is nobody else's.
+	Posted        *Posted `protobuf:"bytes,7,opt,name=posted,proto3" json:"posted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -634,6 +695,84 @@ func (x *Work) GetStartAfter() *durationpb.Duration {
 	return nil
 }
 
+func (x *Work) GetPosted() *Posted {
+	if x != nil {
+		return x.Posted
+	}
+	return nil
+}
+
+// Posted is the price of work, the same for all clients of a kind, and public bounds.
+type Posted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Joules offered for one step more.
+	Price      float64 `protobuf:"fixed64,1,opt,name=price,proto3" json:"price,omitempty"`
+	LeastSteps uint64  `protobuf:"varint,2,opt,name=least_steps,json=leastSteps,proto3" json:"least_steps,omitempty"`
+	MostSteps  uint64  `protobuf:"varint,3,opt,name=most_steps,json=mostSteps,proto3" json:"most_steps,omitempty"`
+	// Time that the work must fit in.
+	Window        *durationpb.Duration `protobuf:"bytes,4,opt,name=window,proto3" json:"window,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Posted) Reset() {
+	*x = Posted{}
+	mi := &file_sotto_v1_federation_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Posted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Posted) ProtoMessage() {}
+
+func (x *Posted) ProtoReflect() protoreflect.Message {
+	mi := &file_sotto_v1_federation_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Posted.ProtoReflect.Descriptor instead.
+func (*Posted) Descriptor() ([]byte, []int) {
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Posted) GetPrice() float64 {
+	if x != nil {
+		return x.Price
+	}
+	return 0
+}
+
+func (x *Posted) GetLeastSteps() uint64 {
+	if x != nil {
+		return x.LeastSteps
+	}
+	return 0
+}
+
+func (x *Posted) GetMostSteps() uint64 {
+	if x != nil {
+		return x.MostSteps
+	}
+	return 0
+}
+
+func (x *Posted) GetWindow() *durationpb.Duration {
+	if x != nil {
+		return x.Window
+	}
+	return nil
+}
+
 // Sealing is what it takes to encrypt an update. All of it is public; the client
 // checks it against its own policy.
 type Sealing struct {
@@ -654,7 +793,7 @@ type Sealing struct {
 
 func (x *Sealing) Reset() {
 	*x = Sealing{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[7]
+	mi := &file_sotto_v1_federation_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -666,7 +805,7 @@ func (x *Sealing) String() string {
 func (*Sealing) ProtoMessage() {}
 
 func (x *Sealing) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[7]
+	mi := &file_sotto_v1_federation_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -679,7 +818,7 @@ func (x *Sealing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sealing.ProtoReflect.Descriptor instead.
 func (*Sealing) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{7}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Sealing) GetAnnouncement() []byte {
@@ -730,7 +869,7 @@ type Codec struct {
 
 func (x *Codec) Reset() {
 	*x = Codec{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[8]
+	mi := &file_sotto_v1_federation_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -742,7 +881,7 @@ func (x *Codec) String() string {
 func (*Codec) ProtoMessage() {}
 
 func (x *Codec) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[8]
+	mi := &file_sotto_v1_federation_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -755,7 +894,7 @@ func (x *Codec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Codec.ProtoReflect.Descriptor instead.
 func (*Codec) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{8}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Codec) GetBits() uint32 {
@@ -783,7 +922,7 @@ type ModelRequest struct {
 
 func (x *ModelRequest) Reset() {
 	*x = ModelRequest{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[9]
+	mi := &file_sotto_v1_federation_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -795,7 +934,7 @@ func (x *ModelRequest) String() string {
 func (*ModelRequest) ProtoMessage() {}
 
 func (x *ModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[9]
+	mi := &file_sotto_v1_federation_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -808,7 +947,7 @@ func (x *ModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelRequest.ProtoReflect.Descriptor instead.
 func (*ModelRequest) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{9}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ModelRequest) GetProtocolVersion() uint32 {
@@ -838,7 +977,7 @@ type ModelResponse struct {
 
 func (x *ModelResponse) Reset() {
 	*x = ModelResponse{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[10]
+	mi := &file_sotto_v1_federation_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -850,7 +989,7 @@ func (x *ModelResponse) String() string {
 func (*ModelResponse) ProtoMessage() {}
 
 func (x *ModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[10]
+	mi := &file_sotto_v1_federation_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -863,7 +1002,7 @@ func (x *ModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelResponse.ProtoReflect.Descriptor instead.
 func (*ModelResponse) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{10}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ModelResponse) GetMessage() isModelResponse_Message {
@@ -919,7 +1058,7 @@ type ModelHeader struct {
 
 func (x *ModelHeader) Reset() {
 	*x = ModelHeader{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[11]
+	mi := &file_sotto_v1_federation_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -931,7 +1070,7 @@ func (x *ModelHeader) String() string {
 func (*ModelHeader) ProtoMessage() {}
 
 func (x *ModelHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[11]
+	mi := &file_sotto_v1_federation_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -944,7 +1083,7 @@ func (x *ModelHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelHeader.ProtoReflect.Descriptor instead.
 func (*ModelHeader) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{11}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ModelHeader) GetParameters() uint64 {
@@ -967,7 +1106,7 @@ type ReportRequest struct {
 
 func (x *ReportRequest) Reset() {
 	*x = ReportRequest{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[12]
+	mi := &file_sotto_v1_federation_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -979,7 +1118,7 @@ func (x *ReportRequest) String() string {
 func (*ReportRequest) ProtoMessage() {}
 
 func (x *ReportRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[12]
+	mi := &file_sotto_v1_federation_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -992,7 +1131,7 @@ func (x *ReportRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportRequest.ProtoReflect.Descriptor instead.
 func (*ReportRequest) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{12}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ReportRequest) GetMessage() isReportRequest_Message {
@@ -1056,7 +1195,7 @@ type ReportHeader struct {
 
 func (x *ReportHeader) Reset() {
 	*x = ReportHeader{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[13]
+	mi := &file_sotto_v1_federation_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1068,7 +1207,7 @@ func (x *ReportHeader) String() string {
 func (*ReportHeader) ProtoMessage() {}
 
 func (x *ReportHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[13]
+	mi := &file_sotto_v1_federation_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1081,7 +1220,7 @@ func (x *ReportHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportHeader.ProtoReflect.Descriptor instead.
 func (*ReportHeader) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{13}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ReportHeader) GetProtocolVersion() uint32 {
@@ -1143,7 +1282,7 @@ type Receipt struct {
 
 func (x *Receipt) Reset() {
 	*x = Receipt{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[14]
+	mi := &file_sotto_v1_federation_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1155,7 +1294,7 @@ func (x *Receipt) String() string {
 func (*Receipt) ProtoMessage() {}
 
 func (x *Receipt) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[14]
+	mi := &file_sotto_v1_federation_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1168,7 +1307,7 @@ func (x *Receipt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Receipt.ProtoReflect.Descriptor instead.
 func (*Receipt) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{14}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Receipt) GetRepeated() bool {
@@ -1191,7 +1330,7 @@ type LedgerRequest struct {
 
 func (x *LedgerRequest) Reset() {
 	*x = LedgerRequest{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[15]
+	mi := &file_sotto_v1_federation_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1203,7 +1342,7 @@ func (x *LedgerRequest) String() string {
 func (*LedgerRequest) ProtoMessage() {}
 
 func (x *LedgerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[15]
+	mi := &file_sotto_v1_federation_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1216,7 +1355,7 @@ func (x *LedgerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerRequest.ProtoReflect.Descriptor instead.
 func (*LedgerRequest) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{15}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LedgerRequest) GetProtocolVersion() uint32 {
@@ -1261,7 +1400,7 @@ type LedgerResponse struct {
 
 func (x *LedgerResponse) Reset() {
 	*x = LedgerResponse{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[16]
+	mi := &file_sotto_v1_federation_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1273,7 +1412,7 @@ func (x *LedgerResponse) String() string {
 func (*LedgerResponse) ProtoMessage() {}
 
 func (x *LedgerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[16]
+	mi := &file_sotto_v1_federation_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1286,7 +1425,7 @@ func (x *LedgerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerResponse.ProtoReflect.Descriptor instead.
 func (*LedgerResponse) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{16}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *LedgerResponse) GetKey() string {
@@ -1344,7 +1483,7 @@ type LedgerRecord struct {
 
 func (x *LedgerRecord) Reset() {
 	*x = LedgerRecord{}
-	mi := &file_sotto_v1_federation_proto_msgTypes[17]
+	mi := &file_sotto_v1_federation_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1356,7 +1495,7 @@ func (x *LedgerRecord) String() string {
 func (*LedgerRecord) ProtoMessage() {}
 
 func (x *LedgerRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_sotto_v1_federation_proto_msgTypes[17]
+	mi := &file_sotto_v1_federation_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1369,7 +1508,7 @@ func (x *LedgerRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LedgerRecord.ProtoReflect.Descriptor instead.
 func (*LedgerRecord) Descriptor() ([]byte, []int) {
-	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{17}
+	return file_sotto_v1_federation_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LedgerRecord) GetRecord() []byte {
@@ -1400,11 +1539,16 @@ const file_sotto_v1_federation_proto_rawDesc = "" +
 	"\bexamples\x18\x02 \x01(\x04R\bexamples\"U\n" +
 	"\x05Ready\x12%\n" +
 	"\x05offer\x18\x01 \x01(\v2\x0f.sotto.v1.OfferR\x05offer\x12%\n" +
-	"\x05spent\x18\x02 \x03(\v2\x0f.sotto.v1.SpentR\x05spent\"E\n" +
+	"\x05spent\x18\x02 \x03(\v2\x0f.sotto.v1.SpentR\x05spent\"\xde\x01\n" +
 	"\x05Offer\x12\x12\n" +
 	"\x04task\x18\x01 \x01(\tR\x04task\x12\x14\n" +
 	"\x05curve\x18\x02 \x01(\fR\x05curve\x12\x12\n" +
-	"\x04tier\x18\x03 \x01(\rR\x04tier\"\xed\x01\n" +
+	"\x04tier\x18\x03 \x01(\rR\x04tier\x12,\n" +
+	"\x0fbattery_percent\x18\x04 \x01(\rH\x00R\x0ebatteryPercent\x88\x01\x01\x12\x1a\n" +
+	"\bcharging\x18\x05 \x01(\bR\bcharging\x12%\n" +
+	"\x0ebattery_joules\x18\x06 \x01(\x04R\rbatteryJoules\x12\x12\n" +
+	"\x04link\x18\a \x01(\rR\x04linkB\x12\n" +
+	"\x10_battery_percent\"\xa0\x02\n" +
 	"\x05Spent\x12\x14\n" +
 	"\x05round\x18\x01 \x01(\rR\x05round\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\x14\n" +
@@ -1413,7 +1557,10 @@ const file_sotto_v1_federation_proto_rawDesc = "" +
 	"\x04tier\x18\x05 \x01(\rR\x04tier\x12%\n" +
 	"\x0erelative_error\x18\x06 \x01(\x01R\rrelativeError\x123\n" +
 	"\aelapsed\x18\a \x01(\v2\x19.google.protobuf.DurationR\aelapsed\x12\x16\n" +
-	"\x06source\x18\b \x01(\tR\x06source\"\xc2\x03\n" +
+	"\x06source\x18\b \x01(\tR\x06source\x12\"\n" +
+	"\n" +
+	"above_idle\x18\t \x01(\x01H\x00R\taboveIdle\x88\x01\x01B\r\n" +
+	"\v_above_idle\"\xfe\x03\n" +
 	"\x05Order\x12\x10\n" +
 	"\x03run\x18\x01 \x01(\tR\x03run\x12\x14\n" +
 	"\x05round\x18\x02 \x01(\rR\x05round\x12\x18\n" +
@@ -1430,7 +1577,9 @@ const file_sotto_v1_federation_proto_rawDesc = "" +
 	"\bdeadline\x18\v \x01(\v2\x19.google.protobuf.DurationR\bdeadline\x12+\n" +
 	"\asealing\x18\f \x01(\v2\x11.sotto.v1.SealingR\asealing\x12\x1b\n" +
 	"\tclip_norm\x18\r \x01(\x01R\bclipNorm\x12\"\n" +
-	"\x04work\x18\x0e \x01(\v2\x0e.sotto.v1.WorkR\x04work\"\xe5\x01\n" +
+	"\x04work\x18\x0e \x01(\v2\x0e.sotto.v1.WorkR\x04work\x12:\n" +
+	"\vsettled_ago\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"settledAgo\"\x8f\x02\n" +
 	"\x04Work\x12\x14\n" +
 	"\x05steps\x18\x01 \x01(\x04R\x05steps\x12\x1c\n" +
 	"\treference\x18\x02 \x01(\x04R\treference\x12\x12\n" +
@@ -1438,7 +1587,15 @@ const file_sotto_v1_federation_proto_rawDesc = "" +
 	"\tswitch_to\x18\x04 \x01(\tR\bswitchTo\x12<\n" +
 	"\fswitch_after\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\vswitchAfter\x12:\n" +
 	"\vstart_after\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"startAfter\"\x83\x01\n" +
+	"startAfter\x12(\n" +
+	"\x06posted\x18\a \x01(\v2\x10.sotto.v1.PostedR\x06posted\"\x91\x01\n" +
+	"\x06Posted\x12\x14\n" +
+	"\x05price\x18\x01 \x01(\x01R\x05price\x12\x1f\n" +
+	"\vleast_steps\x18\x02 \x01(\x04R\n" +
+	"leastSteps\x12\x1d\n" +
+	"\n" +
+	"most_steps\x18\x03 \x01(\x04R\tmostSteps\x121\n" +
+	"\x06window\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06window\"\x83\x01\n" +
 	"\aSealing\x12\"\n" +
 	"\fannouncement\x18\x01 \x01(\fR\fannouncement\x12\x14\n" +
 	"\x05terms\x18\x02 \x01(\fR\x05terms\x12\x16\n" +
@@ -1510,7 +1667,7 @@ func file_sotto_v1_federation_proto_rawDescGZIP() []byte {
 	return file_sotto_v1_federation_proto_rawDescData
 }
 
-var file_sotto_v1_federation_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_sotto_v1_federation_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_sotto_v1_federation_proto_goTypes = []any{
 	(*AttendRequest)(nil),       // 0: sotto.v1.AttendRequest
 	(*Hello)(nil),               // 1: sotto.v1.Hello
@@ -1519,48 +1676,52 @@ var file_sotto_v1_federation_proto_goTypes = []any{
 	(*Spent)(nil),               // 4: sotto.v1.Spent
 	(*Order)(nil),               // 5: sotto.v1.Order
 	(*Work)(nil),                // 6: sotto.v1.Work
-	(*Sealing)(nil),             // 7: sotto.v1.Sealing
-	(*Codec)(nil),               // 8: sotto.v1.Codec
-	(*ModelRequest)(nil),        // 9: sotto.v1.ModelRequest
-	(*ModelResponse)(nil),       // 10: sotto.v1.ModelResponse
-	(*ModelHeader)(nil),         // 11: sotto.v1.ModelHeader
-	(*ReportRequest)(nil),       // 12: sotto.v1.ReportRequest
-	(*ReportHeader)(nil),        // 13: sotto.v1.ReportHeader
-	(*Receipt)(nil),             // 14: sotto.v1.Receipt
-	(*LedgerRequest)(nil),       // 15: sotto.v1.LedgerRequest
-	(*LedgerResponse)(nil),      // 16: sotto.v1.LedgerResponse
-	(*LedgerRecord)(nil),        // 17: sotto.v1.LedgerRecord
-	(*durationpb.Duration)(nil), // 18: google.protobuf.Duration
+	(*Posted)(nil),              // 7: sotto.v1.Posted
+	(*Sealing)(nil),             // 8: sotto.v1.Sealing
+	(*Codec)(nil),               // 9: sotto.v1.Codec
+	(*ModelRequest)(nil),        // 10: sotto.v1.ModelRequest
+	(*ModelResponse)(nil),       // 11: sotto.v1.ModelResponse
+	(*ModelHeader)(nil),         // 12: sotto.v1.ModelHeader
+	(*ReportRequest)(nil),       // 13: sotto.v1.ReportRequest
+	(*ReportHeader)(nil),        // 14: sotto.v1.ReportHeader
+	(*Receipt)(nil),             // 15: sotto.v1.Receipt
+	(*LedgerRequest)(nil),       // 16: sotto.v1.LedgerRequest
+	(*LedgerResponse)(nil),      // 17: sotto.v1.LedgerResponse
+	(*LedgerRecord)(nil),        // 18: sotto.v1.LedgerRecord
+	(*durationpb.Duration)(nil), // 19: google.protobuf.Duration
 }
 var file_sotto_v1_federation_proto_depIdxs = []int32{
 	1,  // 0: sotto.v1.AttendRequest.hello:type_name -> sotto.v1.Hello
 	2,  // 1: sotto.v1.AttendRequest.ready:type_name -> sotto.v1.Ready
 	3,  // 2: sotto.v1.Ready.offer:type_name -> sotto.v1.Offer
 	4,  // 3: sotto.v1.Ready.spent:type_name -> sotto.v1.Spent
-	18, // 4: sotto.v1.Spent.elapsed:type_name -> google.protobuf.Duration
-	8,  // 5: sotto.v1.Order.codec:type_name -> sotto.v1.Codec
-	18, // 6: sotto.v1.Order.deadline:type_name -> google.protobuf.Duration
-	7,  // 7: sotto.v1.Order.sealing:type_name -> sotto.v1.Sealing
+	19, // 4: sotto.v1.Spent.elapsed:type_name -> google.protobuf.Duration
+	9,  // 5: sotto.v1.Order.codec:type_name -> sotto.v1.Codec
+	19, // 6: sotto.v1.Order.deadline:type_name -> google.protobuf.Duration
+	8,  // 7: sotto.v1.Order.sealing:type_name -> sotto.v1.Sealing
 	6,  // 8: sotto.v1.Order.work:type_name -> sotto.v1.Work
-	18, // 9: sotto.v1.Work.switch_after:type_name -> google.protobuf.Duration
-	18, // 10: sotto.v1.Work.start_after:type_name -> google.protobuf.Duration
-	11, // 11: sotto.v1.ModelResponse.header:type_name -> sotto.v1.ModelHeader
-	13, // 12: sotto.v1.ReportRequest.header:type_name -> sotto.v1.ReportHeader
-	17, // 13: sotto.v1.LedgerResponse.reservation:type_name -> sotto.v1.LedgerRecord
-	17, // 14: sotto.v1.LedgerResponse.plan:type_name -> sotto.v1.LedgerRecord
-	0,  // 15: sotto.v1.Federation.Attend:input_type -> sotto.v1.AttendRequest
-	9,  // 16: sotto.v1.Federation.Model:input_type -> sotto.v1.ModelRequest
-	12, // 17: sotto.v1.Federation.Report:input_type -> sotto.v1.ReportRequest
-	15, // 18: sotto.v1.Federation.Ledger:input_type -> sotto.v1.LedgerRequest
-	5,  // 19: sotto.v1.Federation.Attend:output_type -> sotto.v1.Order
-	10, // 20: sotto.v1.Federation.Model:output_type -> sotto.v1.ModelResponse
-	14, // 21: sotto.v1.Federation.Report:output_type -> sotto.v1.Receipt
-	16, // 22: sotto.v1.Federation.Ledger:output_type -> sotto.v1.LedgerResponse
-	19, // [19:23] is the sub-list for method output_type
-	15, // [15:19] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	19, // 9: sotto.v1.Order.settled_ago:type_name -> google.protobuf.Duration
+	19, // 10: sotto.v1.Work.switch_after:type_name -> google.protobuf.Duration
+	19, // 11: sotto.v1.Work.start_after:type_name -> google.protobuf.Duration
+	7,  // 12: sotto.v1.Work.posted:type_name -> sotto.v1.Posted
+	19, // 13: sotto.v1.Posted.window:type_name -> google.protobuf.Duration
+	12, // 14: sotto.v1.ModelResponse.header:type_name -> sotto.v1.ModelHeader
+	14, // 15: sotto.v1.ReportRequest.header:type_name -> sotto.v1.ReportHeader
+	18, // 16: sotto.v1.LedgerResponse.reservation:type_name -> sotto.v1.LedgerRecord
+	18, // 17: sotto.v1.LedgerResponse.plan:type_name -> sotto.v1.LedgerRecord
+	0,  // 18: sotto.v1.Federation.Attend:input_type -> sotto.v1.AttendRequest
+	10, // 19: sotto.v1.Federation.Model:input_type -> sotto.v1.ModelRequest
+	13, // 20: sotto.v1.Federation.Report:input_type -> sotto.v1.ReportRequest
+	16, // 21: sotto.v1.Federation.Ledger:input_type -> sotto.v1.LedgerRequest
+	5,  // 22: sotto.v1.Federation.Attend:output_type -> sotto.v1.Order
+	11, // 23: sotto.v1.Federation.Model:output_type -> sotto.v1.ModelResponse
+	15, // 24: sotto.v1.Federation.Report:output_type -> sotto.v1.Receipt
+	17, // 25: sotto.v1.Federation.Ledger:output_type -> sotto.v1.LedgerResponse
+	22, // [22:26] is the sub-list for method output_type
+	18, // [18:22] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_sotto_v1_federation_proto_init() }
@@ -1572,11 +1733,13 @@ func file_sotto_v1_federation_proto_init() {
 		(*AttendRequest_Hello)(nil),
 		(*AttendRequest_Ready)(nil),
 	}
-	file_sotto_v1_federation_proto_msgTypes[10].OneofWrappers = []any{
+	file_sotto_v1_federation_proto_msgTypes[3].OneofWrappers = []any{}
+	file_sotto_v1_federation_proto_msgTypes[4].OneofWrappers = []any{}
+	file_sotto_v1_federation_proto_msgTypes[11].OneofWrappers = []any{
 		(*ModelResponse_Header)(nil),
 		(*ModelResponse_Chunk)(nil),
 	}
-	file_sotto_v1_federation_proto_msgTypes[12].OneofWrappers = []any{
+	file_sotto_v1_federation_proto_msgTypes[13].OneofWrappers = []any{
 		(*ReportRequest_Header)(nil),
 		(*ReportRequest_Chunk)(nil),
 	}
@@ -1586,7 +1749,7 @@ func file_sotto_v1_federation_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sotto_v1_federation_proto_rawDesc), len(file_sotto_v1_federation_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -38,6 +38,10 @@ type FederationClient interface {
 	// stream open while the client trains, so that a process that died is noticed
 	// through its broken connection. A client that reconnects says Hello again; if
 	// its round still collects, its next Ready brings the same Order again.
+	//
+	// The server's first headers say under sotto-offer how much of its device a client may
+	// tell: none, curve or device, by what the run's privacy allows. A client tells nothing
+	// without it, and takes part in no round whose privacy does not allow what it told.
 	Attend(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AttendRequest, Order], error)
 	// Model streams the parameters of one model: a header, then chunks.
 	Model(ctx context.Context, in *ModelRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ModelResponse], error)
@@ -125,6 +129,10 @@ type FederationServer interface {
 	// stream open while the client trains, so that a process that died is noticed
 	// through its broken connection. A client that reconnects says Hello again; if
 	// its round still collects, its next Ready brings the same Order again.
+	//
+	// The server's first headers say under sotto-offer how much of its device a client may
+	// tell: none, curve or device, by what the run's privacy allows. A client tells nothing
+	// without it, and takes part in no round whose privacy does not allow what it told.
 	Attend(grpc.BidiStreamingServer[AttendRequest, Order]) error
 	// Model streams the parameters of one model: a header, then chunks.
 	Model(*ModelRequest, grpc.ServerStreamingServer[ModelResponse]) error

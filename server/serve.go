@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sotto-fl/sotto/aggregation/keyshare"
+	"github.com/sotto-fl/sotto/internal/carbon"
 	"github.com/sotto-fl/sotto/internal/config"
 	"github.com/sotto-fl/sotto/model/checkpoint"
 	"github.com/sotto-fl/sotto/model/dataset"
@@ -23,7 +24,6 @@ import (
 	"github.com/sotto-fl/sotto/privacy/ledger"
 	"github.com/sotto-fl/sotto/server/committee"
 	"github.com/sotto-fl/sotto/server/coordinator"
-	"github.com/sotto-fl/sotto/server/energy"
 	"github.com/sotto-fl/sotto/server/identity"
 	"github.com/sotto-fl/sotto/server/rpc"
 	"github.com/sotto-fl/sotto/server/store"
@@ -204,12 +204,13 @@ func (p *parts) coordinator(ctx context.Context, c Config, record *keyshare.Sign
 	o := p.options
 	o.Telemetry = &energyLog{path: filepath.Join(p.dir, "run", energyFile)}
 	if path := c.Run.Energy.Carbon.Forecast; path != "" {
-		o.Forecast = func() (energy.Forecast, error) {
-			b, err := os.ReadFile(path)
+		o.Forecast = func() (coordinator.Intensities, error) {
+			f, err := os.Open(path)
 			if err != nil {
-				return energy.Forecast{}, err
+				return nil, err
 			}
-			return energy.ParseForecast(b)
+			defer f.Close()
+			return carbon.Read[carbon.Average](f)
 		}
 	}
 	if record != nil {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/sotto-fl/sotto/aggregation"
 	"github.com/sotto-fl/sotto/client/energy"
+	"github.com/sotto-fl/sotto/internal/costcurve"
 	"github.com/sotto-fl/sotto/internal/seed"
 	"github.com/sotto-fl/sotto/model"
 	"github.com/sotto-fl/sotto/model/dataset"
@@ -52,10 +53,12 @@ type Participant struct {
 	backoff  *rand.Rand
 	pause    func(context.Context, time.Duration) error // nil where time is not real
 
-	device     Device     // may be nil
-	offer      *Offer     // of a simulated device; may be nil
-	spent      []Spent    // not yet told
-	attending  *attending // what the client waits for
+	device     Device          // may be nil
+	offer      *Offer          // of a simulated device; may be nil
+	owed       costcurve.Queue // steps, by what this process answered to posted prices
+	answered   answered        // the last of these answers
+	spent      []Spent         // not yet told
+	attending  *attending      // what the client waits for
 	taskHash   [32]byte
 	task       train.Config
 	layout     model.Layout
@@ -180,7 +183,7 @@ func (p *Participant) Work(ctx context.Context, o Order) error {
 	if err != nil {
 		return err
 	}
-	if err := p.unread(ctx, &o, contract); err != nil {
+	if err := p.unread(ctx, &o, sealing, contract); err != nil {
 		return err
 	}
 	if err := p.own(o, sealing, contract != nil); err != nil {

@@ -26,7 +26,7 @@ func disclosure(t *private) costcurve.Disclosure {
 // unread refuses an order whose server wanted to know more of the device than the run's
 // contract lets it, and turns a posted price into work: what this device does at it is
 // computed here, from its own curve, and is told nobody.
-func (p *Participant) unread(ctx context.Context, o *Order, t *private) error {
+func (p *Participant) unread(ctx context.Context, o *Order, s *sealed, t *private) error {
 	refuse := func(err error) error { return fmt.Errorf("order of round %d: %w: %w", o.Round, ErrRefused, err) }
 	if most := disclosure(t); o.Told > most {
 		return refuse(fmt.Errorf("the server asked this client for %s, and the privacy contract lets it know %s: ask its operator what it runs", o.Told, most))
@@ -37,6 +37,12 @@ func (p *Participant) unread(ctx context.Context, o *Order, t *private) error {
 	if disclosure(t) != costcurve.TellNothing {
 		return refuse(errors.New("a price is posted, which is for contracts of lane B alone"))
 	}
+	start, number := o.Plan.StartAt, s.announcement.Round
+	if a := p.answered; a.run == o.Run && a.number == number && a.posted == *o.Posted {
+		o.Plan = a.order // an attempt that is repeated is answered as it was
+		o.Plan.StartAt = start
+		return nil
+	}
 	own := p.offer
 	if p.device != nil {
 		own, _ = p.device.Offer()
@@ -45,14 +51,25 @@ func (p *Participant) unread(ctx context.Context, o *Order, t *private) error {
 		o.Plan.Tasks = min(max(o.Reference, o.Posted.Min), o.Posted.Max)
 		return nil
 	}
-	answer, err := o.Posted.Answer(own.Device(), 0)
+	answer, err := o.Posted.Answer(own.Device(), p.owed)
 	if err != nil {
 		return refuse(err)
 	}
-	answer.StartAt = o.Plan.StartAt
+	p.answered = answered{o.Run, number, *o.Posted, answer}
+	p.owed = p.owed.Next(float64(o.Reference), answer.Tasks)
 	o.Plan = answer
+	o.Plan.StartAt = start
 	zerolog.Ctx(ctx).Info().Int("round", o.Round).Float64("price", o.Posted.Price.Lambda).Int64("steps", answer.Tasks).Str("mode", answer.Mode).Msg("posted price answered")
 	return nil
+}
+
+// answered is an answer to a posted price, for the round as key holders count. The queue of
+// what a client is owed follows from the answers alone, and not from its coins.
+type answered struct {
+	run    string
+	number uint64
+	posted costcurve.Posted
+	order  costcurve.Order
 }
 
 // Device is the offered curve as a device whose watts are above idle.

@@ -54,7 +54,7 @@ func orderFrom(m *pb.Order) (participant.Order, error) {
 				return bad("%d to %d steps", p.GetLeastSteps(), p.GetMostSteps())
 			}
 			o.Posted = &costcurve.Posted{
-				Price: costcurve.Price{Lambda: p.GetPrice()}, Min: int64(p.GetLeastSteps()), Max: int64(p.GetMostSteps()), Window: p.GetWindow().AsDuration(),
+				Price: costcurve.Price{Lambda: p.GetPrice(), Theta: p.GetFairness()}, Min: int64(p.GetLeastSteps()), Max: int64(p.GetMostSteps()), Window: p.GetWindow().AsDuration(),
 			}
 			if err := o.Posted.Validate(); err != nil {
 				return bad("%w", err)

@@ -28,7 +28,6 @@ import (
 	"github.com/sotto-fl/sotto/internal/config"
 	"github.com/sotto-fl/sotto/model"
 	"github.com/sotto-fl/sotto/privacy"
-	"github.com/sotto-fl/sotto/server/energy"
 	"github.com/sotto-fl/sotto/server/fleet"
 	"github.com/sotto-fl/sotto/server/round"
 	"github.com/sotto-fl/sotto/server/schedule/policy"
@@ -37,25 +36,27 @@ import (
 // Coordinator runs one Config. Create it with New, start it with Run. Its other
 // methods are safe for concurrent use, also before Run is called.
 type Coordinator struct {
-	cfg       Config
-	hash      [32]byte
-	task      []byte
-	taskHash  [32]byte
-	layout    model.Layout
-	meaning   meaning // of the integers in a report
-	carrier   carrier // of those integers
-	terms     []byte  // canonical, under threshold encryption
-	known     *keyshare.Known
-	books     *Books
-	store     Store
-	evaluator Evaluator
-	observer  Observer
-	telemetry Telemetry                       // may be nil
-	scheduler Scheduler                       // nil: everyone does the task's epochs
-	past      map[string]policy.History       // of clients, for the scheduler; only Run uses it
-	forecasts func() (energy.Forecast, error) // nil: none
-	ended     map[string]time.Time            // when the attempt that a client took part in last ended
-	named     map[string]string               // the class that bounded a client's figures; only Run uses it
+	cfg         Config
+	hash        [32]byte
+	task        []byte
+	taskHash    [32]byte
+	layout      model.Layout
+	meaning     meaning // of the integers in a report
+	carrier     carrier // of those integers
+	terms       []byte  // canonical, under threshold encryption
+	known       *keyshare.Known
+	books       *Books
+	store       Store
+	evaluator   Evaluator
+	observer    Observer
+	telemetry   Telemetry                   // may be nil
+	scheduler   Scheduler                   // nil: everyone does the task's epochs
+	past        map[string]policy.History   // of clients, for the scheduler; only Run uses it
+	forecast    func() (Intensities, error) // nil: none
+	intensities Intensities                 // as last read; only Run uses it
+	after       time.Duration               // that the round being planned begins in
+	ended       map[string]time.Time        // when the attempt that a client took part in last ended
+	named       map[string]string           // the class that bounded a client's figures; only Run uses it
 
 	mu        sync.Mutex
 	state     *State
@@ -75,13 +76,13 @@ type Coordinator struct {
 type Options struct {
 	Evaluator Evaluator // accuracy on a public test set
 	Observer  Observer
-	Committee *Committee                      // the key holders; needed under threshold encryption
-	Books     *Books                          // the ledger; needed under a privacy contract
-	Spools    Spools                          // where uploads wait; needed under threshold encryption
-	Telemetry Telemetry                       // what clients tell of their energy; may be nil
-	Forecast  func() (energy.Forecast, error) // of carbon intensity, asked before every round; may be nil
-	Scheduler Scheduler                       // in place of the policy that the configuration names
-	Initial   []float32                       // parameters to start a new run from; default: the architecture's seeded initialisation
+	Committee *Committee                  // the key holders; needed under threshold encryption
+	Books     *Books                      // the ledger; needed under a privacy contract
+	Spools    Spools                      // where uploads wait; needed under threshold encryption
+	Telemetry Telemetry                   // what clients tell of their energy; may be nil
+	Forecast  func() (Intensities, error) // of carbon intensity, asked before every round; may be nil
+	Scheduler Scheduler                   // in place of the policy that the configuration names
+	Initial   []float32                   // parameters to start a new run from; default: the architecture's seeded initialisation
 }
 
 // New makes a coordinator that continues the run in store, or starts it when the
@@ -111,7 +112,7 @@ func New(ctx context.Context, cfg Config, store Store, o Options) (*Coordinator,
 		cfg: cfg, hash: hash, task: task, taskHash: sha256.Sum256(task),
 		layout: layout, meaning: weighted{codec: cfg.Update, params: layout.Size()},
 		carrier: plain{bits: cfg.Update.Bits, fields: layout.Size() + cfg.Update.MetricsLen()},
-		store:   store, evaluator: o.Evaluator, observer: o.Observer, telemetry: o.Telemetry, forecasts: o.Forecast, ended: map[string]time.Time{},
+		store:   store, evaluator: o.Evaluator, observer: o.Observer, telemetry: o.Telemetry, forecast: o.Forecast, ended: map[string]time.Time{},
 		opt: opt, sessions: map[string]*Session{}, changed: make(chan struct{}),
 	}
 	if cfg.private() {

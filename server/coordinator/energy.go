@@ -231,7 +231,7 @@ func (c *Coordinator) assign(ctx context.Context, number int, ready []Info) ([]I
 	if c.scheduler == nil {
 		for i, info := range candidates {
 			bounded[i].Device.Battery = costcurve.Battery{} // nobody is left out without a plan
-			w := &work{figures: bounded[i], PlannedWork: PlannedWork{Client: info.Client, Offered: bounded[i].Own, Intensity: c.intensity(bounded[i])}}
+			w := &work{figures: bounded[i], PlannedWork: PlannedWork{Client: info.Client, Offered: bounded[i].Own, Intensity: c.intensity(info.Client)}}
 			if err := w.under(costcurve.MaxSeconds, 0); err != nil {
 				return nil, nil, fmt.Errorf("client %s: %w", info.Client, err)
 			}
@@ -276,8 +276,11 @@ func (c *Coordinator) assign(ctx context.Context, number int, ready []Info) ([]I
 	if len(assigned) < c.cfg.Rounds.MinReports && len(candidates) >= c.cfg.Rounds.MinReports {
 		return nil, nil, fmt.Errorf("energy policy %s chose %d clients, rounds.min_reports is %d: lengthen energy.deadline, or choose another policy", c.cfg.Energy.Policy, len(assigned), c.cfg.Rounds.MinReports)
 	}
-	if err := c.begin(ctx, p, &r, assigned); err != nil {
-		return nil, nil, fmt.Errorf("energy policy %s: %w", c.cfg.Energy.Policy, err)
+	if c.cfg.Energy.Start == energy.StartTogether {
+		policy.Together(&r, assigned)
+	}
+	for _, a := range assigned {
+		p.delay = max(p.delay, a.Order.StartAt)
 	}
 	var cohort []Info
 	for _, a := range assigned {
@@ -352,12 +355,12 @@ const unhurried = costcurve.MaxSeconds / 2
 
 // candidate is a client as a policy sees it.
 func (c *Coordinator) candidate(info Info, b energy.Bounded, r policy.Round) (*work, error) {
-	w := &work{figures: b, PlannedWork: PlannedWork{Client: info.Client, Offered: b.Own, Intensity: c.intensity(b)}}
+	w := &work{figures: b, PlannedWork: PlannedWork{Client: info.Client, Offered: b.Own, Intensity: c.intensity(info.Client)}}
 	h := c.past[info.Client]
 	h.Offered++
 	c.past[info.Client] = h
 	least, most := c.bounds(info.Examples, r)
-	w.candidate = policy.Candidate{Min: least, Max: most, Examples: int64(info.Examples), Battery: 1, Intensity: w.Intensity, History: h}
+	w.candidate = policy.Candidate{Min: least, Max: most, Examples: int64(info.Examples), Battery: 1, Zone: c.zone(info.Client), Intensity: w.Intensity, History: h}
 	if s := b.State; s.Battery && !s.Charging {
 		w.candidate.Battery, w.candidate.BatteryJoules = float64(s.Percent)/100, float64(s.Full)
 	}
@@ -404,10 +407,18 @@ func (c *Coordinator) bounds(examples int, r policy.Round) (least, most int64) {
 	return least, max(most, least)
 }
 
-// intensity is that of a client's class, or the run's.
-func (c *Coordinator) intensity(b energy.Bounded) float64 {
-	if b.Class.Intensity > 0 {
-		return b.Class.Intensity
+// intensity is that of a client's class, what its zone's forecast says of the start, or the
+// run's.
+func (c *Coordinator) intensity(client string) float64 {
+	class, _ := energy.ClassOf(c.cfg.Energy.Classes, client)
+	if class.Intensity > 0 {
+		return class.Intensity
+	}
+	if names := c.zones(); len(names) > 0 {
+		start := time.Now().Add(c.after)
+		if v, ok := c.intensities[names[c.zone(client)]].Mean(start, start); ok {
+			return v
+		}
 	}
 	return c.cfg.Energy.Carbon.Intensity
 }

@@ -21,10 +21,17 @@ import (
 // it. The draw depends on who is ready, the run's seed and the round alone, so
 // that an attempt after a crash asks the same clients.
 func (c *Coordinator) plan(ctx context.Context) (*attempt, error) {
-	ready, err := c.gather(ctx)
-	if err != nil {
-		return nil, err
+	var ready []Info
+	for timed := false; !timed; {
+		var err error
+		if ready, err = c.gather(ctx); err != nil {
+			return nil, err
+		}
+		if timed, err = c.timed(ctx); err != nil {
+			return nil, err
+		}
 	}
+	var err error
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	number, try := c.state.Round+1, c.state.Attempt+1

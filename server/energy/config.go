@@ -22,8 +22,9 @@ type Config struct {
 	Ratio    float64       `yaml:"ratio" json:"ratio" doc:"largest over smallest work of a client; 0 for 4"`
 	Deadline time.Duration `yaml:"deadline" json:"deadline" doc:"time that a client's work must fit in, transfers apart; 0 for nine tenths of rounds.deadline"`
 	Band     float64       `yaml:"band" json:"band" doc:"factor by which a client's figures may differ from its class's; 0 for 5"`
-	Start    string        `yaml:"start" json:"start,omitempty" doc:"when work begins: now; together: quick clients begin later, so that all end at once and nobody waits; carbon: where the forecast emits least"`
-	Delay    time.Duration `yaml:"delay" json:"delay,omitempty" doc:"longest that start: carbon may put a round off"`
+	Start    string        `yaml:"start" json:"start,omitempty" doc:"when work begins: now; together: quick clients begin later, so that all end at once and nobody waits"`
+	Horizon  time.Duration `yaml:"horizon" json:"horizon,omitempty" doc:"for policies with +forecast or +gate: time from the run's first round within which all are put where power is cleanest; afterwards they begin at once"`
+	Slot     time.Duration `yaml:"slot" json:"slot,omitempty" doc:"for the same: grid of starting times; 0 for 15 minutes"`
 	Classes  []Class       `yaml:"classes" json:"classes" doc:"what devices are expected to take; clients of no class are held to the fleet's median"`
 	Carbon   Carbon        `yaml:"carbon" json:"carbon" doc:"what is reported as grams of CO2e"`
 }
@@ -33,7 +34,7 @@ type Config struct {
 type Carbon struct {
 	Intensity   float64 `yaml:"intensity" json:"intensity" doc:"I: average gCO2e/kWh where the clients are; 0 reports no grams"`
 	Embodied    float64 `yaml:"embodied" json:"embodied" doc:"M: grams of CO2e of making the devices, the share of one round"`
-	Forecast    string  `yaml:"forecast" json:"forecast,omitempty" doc:"CSV file of time (RFC 3339) and gCO2e/kWh in equal steps, read anew before every round; for start: carbon"`
+	Forecast    string  `yaml:"forecast" json:"forecast,omitempty" doc:"CSV file of average intensity, time_utc,zone,g_per_kwh, read anew before every round; for policies with +forecast, +gate or +place"`
 	NetworkMB   float64 `yaml:"network_joules_per_mb" json:"network_joules_per_mb" doc:"joules of the network for a megabyte, either way; 108 is usual on fixed and 504 on mobile networks"`
 	ServerWatts float64 `yaml:"server_watts" json:"server_watts" doc:"power of the server above idle while it runs; 0 if unknown"`
 	HolderWatts float64 `yaml:"holder_watts" json:"holder_watts" doc:"power of one key holder above idle while a sum is opened; 0 if unknown"`
@@ -43,7 +44,6 @@ type Carbon struct {
 const (
 	StartNow      = "now"
 	StartTogether = "together"
-	StartCarbon   = "carbon"
 )
 
 // Default is what `server init` writes down: no policy.
@@ -56,6 +56,9 @@ func (c Config) Effective() Config {
 	}
 	if c.Start == "" {
 		c.Start = StartNow
+	}
+	if c.Slot == 0 && policy.Base(c.Policy) != c.Policy {
+		c.Slot = 15 * time.Minute
 	}
 	if c.Ratio == 0 {
 		c.Ratio = 4
@@ -119,17 +122,23 @@ func (c Config) Validate(lane policy.Lane) error {
 		bad("ratio: got %g, want 1 (equal work) or more; 4 is usual", c.Ratio)
 	}
 	switch {
-	case e.Start != StartNow && e.Start != StartTogether && e.Start != StartCarbon:
-		bad("start: got %q, want now, together or carbon", c.Start)
+	case e.Start != StartNow && e.Start != StartTogether:
+		bad("start: got %q, want now or together", c.Start)
 	case e.Start != StartNow && e.Policy == None:
 		bad("start: got %s, want now: nobody plans orders under policy none", e.Start)
 	case e.Start == StartTogether && lane != policy.None && lane != policy.LaneA:
-		bad("start: got together, want now or carbon: under lane %s a client's order must not follow from the others' devices", lane)
-	case e.Start == StartCarbon && (c.Carbon.Forecast == "" || c.Delay <= 0):
-		bad("start: carbon needs carbon.forecast and a delay")
+		bad("start: got together, want now: under lane %s a client's order must not follow from the others' devices", lane)
 	}
-	if c.Delay < 0 || c.Delay > 0 && e.Start != StartCarbon {
-		bad("delay: got %s, want 0: it is for start: carbon", c.Delay)
+	timed := policy.Base(e.Policy) != e.Policy
+	switch {
+	case timed && c.Carbon.Forecast == "":
+		bad("carbon.forecast: policy %s needs a file of the intensity to come", e.Policy)
+	case timed && strings.Contains(e.Policy, "+forecast") && c.Horizon <= 0, timed && strings.Contains(e.Policy, "+gate") && c.Horizon <= 0:
+		bad("horizon: got %s, want the time in which policy %s may place the rounds", c.Horizon, e.Policy)
+	case c.Horizon < 0 || c.Slot < 0 || !timed && (c.Horizon != 0 || c.Slot != 0):
+		bad("horizon, slot: got %s and %s, want 0: they are for policies with +forecast, +gate or +place", c.Horizon, c.Slot)
+	case timed && e.Slot < time.Second || c.Horizon/max(e.Slot, 1) > 1<<16 && timed:
+		bad("slot: got %s, want a second or more, and at most %d of them in horizon", e.Slot, 1<<16)
 	}
 	if c.Deadline < 0 {
 		bad("deadline: got %s, want 0 (most of rounds.deadline) or more", c.Deadline)

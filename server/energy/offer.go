@@ -53,6 +53,7 @@ type Class struct {
 	Clients   string  `yaml:"clients" json:"clients" doc:"names of its clients; * stands for any characters"`
 	Seconds   float64 `yaml:"seconds" json:"seconds" doc:"of one step"`
 	Joules    float64 `yaml:"joules" json:"joules" doc:"of one step, above idle"`
+	Zone      string  `yaml:"zone" json:"zone,omitempty" doc:"where they are: a zone of carbon.forecast; empty for its first"`
 	Intensity float64 `yaml:"intensity" json:"intensity" doc:"gCO2e/kWh where they are; 0 for the run's"`
 }
 

@@ -63,7 +63,7 @@ func TestEnergyOverTheWire(t *testing.T) {
 	s.run.discloses = costcurve.TellDevice
 	o := order
 	o.Reference, o.Settled = 7, 3*time.Second
-	o.Posted = &costcurve.Posted{Price: costcurve.Price{Lambda: 0.25}, Min: 3, Max: 12, Window: time.Minute}
+	o.Posted = &costcurve.Posted{Price: costcurve.Price{Lambda: 0.25, Theta: 0.5}, Min: 3, Max: 12, Window: time.Minute}
 	o.Plan.StartAt = time.Hour
 	s.run.orders <- o
 	c := connect(t, s.member(t, "a"))

@@ -121,7 +121,7 @@ func orderMessage(o coordinator.Order) *pb.Order {
 			SwitchAfter: durationpb.New(p.SwitchAfter), StartAfter: durationpb.New(p.StartAt),
 		}
 		if p := o.Posted; p != nil {
-			m.Work.Posted = &pb.Posted{Price: p.Price.Lambda, LeastSteps: uint64(p.Min), MostSteps: uint64(p.Max), Window: durationpb.New(p.Window)}
+			m.Work.Posted = &pb.Posted{Price: p.Price.Lambda, Fairness: p.Price.Theta, LeastSteps: uint64(p.Min), MostSteps: uint64(p.Max), Window: durationpb.New(p.Window)}
 		}
 	}
 	if s := o.Sealing; s != nil {

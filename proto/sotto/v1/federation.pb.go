@@ -710,7 +710,9 @@ type Posted struct {
 	LeastSteps uint64  `protobuf:"varint,2,opt,name=least_steps,json=leastSteps,proto3" json:"least_steps,omitempty"`
 	MostSteps  uint64  `protobuf:"varint,3,opt,name=most_steps,json=mostSteps,proto3" json:"most_steps,omitempty"`
 	// Time that the work must fit in.
-	Window        *durationpb.Duration `protobuf:"bytes,4,opt,name=window,proto3" json:"window,omitempty"`
+	Window *durationpb.Duration `protobuf:"bytes,4,opt,name=window,proto3" json:"window,omitempty"`
+	// Joules added for each step that the client is owed by its own past.
+	Fairness      float64 `protobuf:"fixed64,5,opt,name=fairness,proto3" json:"fairness,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -771,6 +773,13 @@ func (x *Posted) GetWindow() *durationpb.Duration {
 		return x.Window
 	}
 	return nil
+}
+
+func (x *Posted) GetFairness() float64 {
+	if x != nil {
+		return x.Fairness
+	}
+	return 0
 }
 
 // Sealing is what it takes to encrypt an update. All of it is public; the client
@@ -1588,14 +1597,15 @@ const file_sotto_v1_federation_proto_rawDesc = "" +
 	"\fswitch_after\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\vswitchAfter\x12:\n" +
 	"\vstart_after\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\n" +
 	"startAfter\x12(\n" +
-	"\x06posted\x18\a \x01(\v2\x10.sotto.v1.PostedR\x06posted\"\x91\x01\n" +
+	"\x06posted\x18\a \x01(\v2\x10.sotto.v1.PostedR\x06posted\"\xad\x01\n" +
 	"\x06Posted\x12\x14\n" +
 	"\x05price\x18\x01 \x01(\x01R\x05price\x12\x1f\n" +
 	"\vleast_steps\x18\x02 \x01(\x04R\n" +
 	"leastSteps\x12\x1d\n" +
 	"\n" +
 	"most_steps\x18\x03 \x01(\x04R\tmostSteps\x121\n" +
-	"\x06window\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06window\"\x83\x01\n" +
+	"\x06window\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06window\x12\x1a\n" +
+	"\bfairness\x18\x05 \x01(\x01R\bfairness\"\x83\x01\n" +
 	"\aSealing\x12\"\n" +
 	"\fannouncement\x18\x01 \x01(\fR\fannouncement\x12\x14\n" +
 	"\x05terms\x18\x02 \x01(\fR\x05terms\x12\x16\n" +

@@ -12,12 +12,21 @@ type Asker interface {
 
 // Ask posts the price, in joules: where carbon is weighed, fewer of them where a joule
 // emits more.
-func (p *Price) Ask(_ *Round, c *Candidate) *costcurve.Posted {
-	price := p.Posted()
-	if p.Carbon {
-		price.Lambda /= max(c.Intensity, leastIntensity)
+func (p *Price) Ask(r *Round, c *Candidate) *costcurve.Posted {
+	price := p.Posted(r.mean())
+	if p.Carbon { // it is in grams
+		grams := max(c.Intensity, leastIntensity)
+		price.Lambda, price.Theta = price.Lambda/grams, price.Theta/grams
 	}
 	return &costcurve.Posted{Price: price, Min: c.Min, Max: c.Max}
+}
+
+// Ask is the other policy's; one that does not ask lets clients do their share.
+func (p *Timed) Ask(r *Round, c *Candidate) *costcurve.Posted {
+	if q, ok := p.Policy.(Asker); ok {
+		return q.Ask(r, c)
+	}
+	return nil
 }
 
 // Ask posts an equal share; in the client's best modes, a price of nothing for it.

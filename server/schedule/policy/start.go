@@ -1,11 +1,9 @@
 package policy
 
 import (
-	"math"
 	"time"
 
 	"github.com/sotto-fl/sotto/internal/costcurve"
-	"github.com/sotto-fl/sotto/server/schedule"
 )
 
 // seconds is how long an order takes by the client's own figures, its upload included.
@@ -39,24 +37,4 @@ func Together(r *Round, orders []Assignment) {
 		wait := longest - r.Clients[orders[i].Client].seconds(orders[i].Order)
 		orders[i].Order.StartAt += time.Duration(wait * 1e9)
 	}
-}
-
-// Delay is when a round of so many seconds should begin, from the beginning of the
-// forecast on: at the start within patience that emits least. forecast[i] is the
-// intensity from i slots on, or any cost of energy; it is cut to what is needed. The first
-// of equal starts is taken, 0 if the forecast does not reach beyond the round.
-func Delay(forecast []float64, slot time.Duration, seconds float64, patience time.Duration) (time.Duration, error) {
-	if slot <= 0 || len(forecast) == 0 {
-		return 0, nil
-	}
-	length := max(1, int(math.Ceil(seconds/slot.Seconds())))
-	slots := min(len(forecast), int(patience/slot)+length)
-	if slots < length {
-		return 0, nil
-	}
-	starts, _, err := schedule.PlanStarts([]schedule.Site{{Intensity: forecast[:slots], Joules: 1}}, schedule.Rounds{Count: 1, Length: length})
-	if err != nil {
-		return 0, err
-	}
-	return time.Duration(starts[0].Slot) * slot, nil
 }

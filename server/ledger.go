@@ -171,6 +171,8 @@ func writeReport(_ context.Context, args []string, stdout, _ io.Writer) error {
 	key := f.String("key", "", "")
 	out := f.String("out", "report", "")
 	path := f.String("ledger", "", "")
+	var audits []string
+	f.Func("audit", "", func(name string) error { audits = append(audits, name); return nil })
 	if _, err := parse(f, args, ""); err != nil {
 		return err
 	}
@@ -184,6 +186,11 @@ func writeReport(_ context.Context, args []string, stdout, _ io.Writer) error {
 	r, err := report.New(v)
 	if err != nil {
 		return err
+	}
+	for _, name := range audits {
+		if err := addAudit(r, name); err != nil {
+			return err
+		}
 	}
 	if err := os.MkdirAll(*out, 0o755); err != nil {
 		return err
@@ -201,6 +208,22 @@ func writeReport(_ context.Context, args []string, stdout, _ io.Writer) error {
 			return err
 		}
 		fmt.Fprintln(stdout, name)
+	}
+	return nil
+}
+
+// addAudit takes the file of simulations audit into a report.
+func addAudit(r *report.Report, name string) error {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return &config.UsageError{Err: fmt.Errorf("-audit: %w", err)}
+	}
+	a, err := report.ParseAudit(b)
+	if err == nil {
+		err = r.AddAudit(a)
+	}
+	if err != nil {
+		return config.WithHint(fmt.Errorf("-audit %s: %w", name, err), "make one of this run's contract: simulations audit -ledger FILE -out "+name)
 	}
 	return nil
 }

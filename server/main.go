@@ -59,6 +59,8 @@ flags of verify:  -key FILE|KEY        the server's public key (default ledger.p
 flags of report:  -out DIR             where to write (default report)
                   -ledger FILE         default: that of -dir
                   -key FILE|KEY        as for verify
+                  -audit FILE          what simulations audit -ledger found, shown beside the
+                                       certified epsilon; may be given again
 
 flags of epsilon: -q Q                 probability that a record is in a step (default 1)
                   -noise-multiplier Z  standard deviation of the noise over the sensitivity

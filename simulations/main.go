@@ -60,6 +60,8 @@ flags of audit:
   -scenario FILE   whose contract, of unit example or group (default the default run's)
   -canaries N      random records at the clip norm (default 600)
   -seed N          one seed is one audit (default 1)
+  -ledger FILE     audit the contract of that run instead of a scenario's
+  -key FILE        its public key (default ledger.pub beside the ledger)
   -out FILE        the result as JSON
 
 flags of data:

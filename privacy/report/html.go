@@ -98,6 +98,7 @@ type plain struct {
 	Who      []line
 	Attack   string
 	Accuracy string
+	Audit    string // what an attack on the program showed
 }
 
 type line struct{ Name, Text, Epsilon string }
@@ -154,6 +155,14 @@ func (r *Report) plain() plain {
 		if a.FalsePositives == 0.01 {
 			p.Attack = mostText(100 * a.TruePositives)
 		}
+	}
+	shown := 0.0
+	for _, a := range r.Audits {
+		if a.Refuted() {
+			p.Good, p.Verdict = false, "An audit shows that the program leaks more than this run promises."
+		}
+		shown = max(shown, a.LowerBound)
+		p.Audit = leastText(ledger.Epsilon(shown))
 	}
 	for _, o := range r.Rounds {
 		if o.Accuracy != nil {

@@ -33,6 +33,7 @@ type Report struct {
 	Releases []*ledger.Release   `json:"releases"`
 	Excluded []*ledger.Exclusion `json:"excluded"`
 	Notes    []string            `json:"notes"`
+	Audits   []Audit             `json:"audits"` // beside the ledger; see AddAudit
 	Assumed  []Assumption        `json:"assumptions"`
 	Limits   []string            `json:"limits"`
 	Ledger   Ledger              `json:"ledger"`

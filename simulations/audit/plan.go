@@ -16,8 +16,10 @@ import (
 // ErrUnit marks a contract whose unit the audit of a whole plan has no canaries for.
 var ErrUnit = errors.New("audit: the whole plan of a contract is audited for units example and group only")
 
-// Plan is what the audit of a whole plan saw.
+// Plan is what the audit of a whole plan saw. Its JSON form is what `server report -audit` takes.
 type Plan struct {
+	Build      string  `json:"build"` // version of the program, for the caller to fill in
+	Seed       uint64  `json:"seed"`
 	Canaries   int     `json:"canaries"`
 	Rounds     int     `json:"rounds"`
 	Guesses    int     `json:"guesses"`
@@ -27,6 +29,18 @@ type Plan struct {
 	LowerBound float64 `json:"lower_bound"`
 	Certified  float64 `json:"certified"`
 	Contract   string  `json:"contract"`
+
+	Assumptions []string `json:"assumptions"`
+}
+
+// assumptions say what an audit of a whole plan does not look at.
+func assumptions(c privacy.Contract) []string {
+	return []string{
+		"What ran in the deployment encodes, adds noise and opens sums as the program does that was attacked here.",
+		fmt.Sprintf("Canaries are random vectors at the clip norm, each in the run by a fair coin and in a round by a coin of probability %g; records that are easier to recognise may leak more.", c.SamplingRate),
+		fmt.Sprintf("The adversary sees every opened sum of the smallest cohort, %d, and knows the noise of %d of them. Key holders do not work with it.", c.MinCohort, c.Colluders),
+		"Neither batches nor training are attacked: the conformance suite looks at those.",
+	}
 }
 
 // Refuted reports whether the build leaked more than it certifies.
@@ -99,7 +113,7 @@ func WholePlan(ctx context.Context, b *Build, c privacy.Contract, canaries int, 
 	}
 	slices.SortFunc(scores, func(a, b score) int { return cmp.Compare(a.value, b.value) })
 	third := canaries / 3
-	out := Plan{Canaries: canaries, Rounds: c.Rounds, Guesses: 2 * third, Delta: c.Delta, Confidence: Confidence, Certified: rows[0].Upper, Contract: fmt.Sprintf("%x", r.hash[:])}
+	out := Plan{Seed: seed, Assumptions: assumptions(c), Canaries: canaries, Rounds: c.Rounds, Guesses: 2 * third, Delta: c.Delta, Confidence: Confidence, Certified: rows[0].Upper, Contract: fmt.Sprintf("%x", r.hash[:])}
 	for i := range third {
 		if !scores[i].in {
 			out.Right++

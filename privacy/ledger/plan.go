@@ -32,10 +32,11 @@ type Plan struct {
 	Metrics *MetricsBudget `json:"metrics,omitempty"` // of noised statistics; absent: none may be released
 
 	// What follows is computed by Complete, and again by Verify.
-	Accountant accountant.Method `json:"accountant"`
-	Slack      float64           `json:"slack"`      // part of delta for batches that a cap may cut
-	Charges    []Charge          `json:"charges"`    // one release against each adversary; the first is what the budget pays
-	Milestones []Milestone       `json:"milestones"` // epsilon after so many charged rounds
+	Accountant        accountant.Method `json:"accountant"`
+	AccountantVersion int               `json:"accountant_version,omitempty"` // of its method; absent, as before it was written, is 1
+	Slack             float64           `json:"slack"`                        // part of delta for batches that a cap may cut
+	Charges           []Charge          `json:"charges"`                      // one release against each adversary; the first is what the budget pays
+	Milestones        []Milestone       `json:"milestones"`                   // epsilon after so many charged rounds
 }
 
 // Study says in plain words what the run is for; the report repeats it. It is the curator's word.
@@ -108,6 +109,7 @@ func (p *Plan) Complete() error {
 	if err != nil {
 		return err
 	}
+	p.AccountantVersion = accountant.Version(p.Accountant)
 	p.Milestones = nil
 	for _, n := range milestones(horizon(c)) {
 		p.Milestones = append(p.Milestones, Milestone{Rounds: n})
@@ -230,6 +232,9 @@ func (p *Plan) After(n int) Epsilon {
 // Whole bounds the epsilon of one unit if the run takes all its rounds.
 func (p *Plan) Whole() Epsilon { return p.After(p.last()) }
 
+// version is that of the accountant.
+func (p *Plan) version() int { return max(p.AccountantVersion, 1) }
+
 // validate checks form and what is cheap. Verify computes the milestones again.
 func (p *Plan) validate() error {
 	bad := func(format string, args ...any) error {
@@ -252,6 +257,9 @@ func (p *Plan) validate() error {
 	}
 	if p.Accountant != m {
 		return bad("accountant %q, the contract's is %q", p.Accountant, m)
+	}
+	if has := accountant.Version(m); p.version() != has || p.AccountantVersion < 0 {
+		return bad("epsilons are by accountant %s version %d, this program has version %d: verify with a program that has the former", m, p.version(), has)
 	}
 	if !(math.Abs(p.Slack-slack) <= Tolerance*slack) {
 		return bad("slack %v of delta, the contract gives %v", p.Slack, slack)

@@ -193,7 +193,7 @@ func (p *Plan) recompute(differ func(f frame, what, got, want string) *Differenc
 	}
 	err = p.price(c, func(i int, e Epsilon) error {
 		if m := p.Milestones[i]; !near(m.Epsilon, e) && d == nil {
-			d = differ(f, fmt.Sprintf("epsilon after %d rounds", m.Rounds), fmt.Sprint(m.Epsilon), fmt.Sprint(e))
+			d = differ(f, fmt.Sprintf("epsilon after %d rounds, by accountant %s version %d", m.Rounds, p.Accountant, p.version()), fmt.Sprint(m.Epsilon), fmt.Sprint(e))
 		}
 		return nil
 	})

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/sotto-fl/sotto/internal/term"
 )
@@ -111,9 +112,18 @@ func (v Interval) text(scale float64, decimals int) string {
 	case v.N == 0:
 		return "never"
 	case v.N == 1:
-		return strconv.FormatFloat(v.Mean*scale, 'f', decimals, 64)
+		return fixed(v.Mean*scale, decimals)
 	}
-	return fmt.Sprintf("%.*f ± %.*f", decimals, v.Mean*scale, decimals, v.Half*scale)
+	return fixed(v.Mean*scale, decimals) + " ± " + fixed(v.Half*scale, decimals)
+}
+
+// fixed has no negative zero: sums that should be equal differ by rounding.
+func fixed(v float64, decimals int) string {
+	s := strconv.FormatFloat(v, 'f', decimals, 64)
+	if strings.Trim(s, "-0.") == "" {
+		s = strings.TrimPrefix(s, "-")
+	}
+	return s
 }
 
 // WriteTables writes what it took up to the target, and how evenly, for people.

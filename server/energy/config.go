@@ -95,8 +95,6 @@ func (c Config) Validate(lane policy.Lane) error {
 			bad("policy: got %q, want %s", c.Policy, strings.Join(Names(), ", "))
 		case policy.Check(p, lane) != nil:
 			bad("policy: %w", policy.Check(p, lane))
-		case policy.Base(e.Policy) != e.Policy:
-			bad("policy: %s has to be asked in every slot when a round begins, as simulations compare does: want %s", e.Policy, policy.Base(e.Policy))
 		case sees[policy.Base(e.Policy)] != "":
 			bad("policy: %s looks at each client's %s, which reach this server in sums only: choose another policy", e.Policy, sees[policy.Base(e.Policy)])
 		}

@@ -116,7 +116,6 @@ func TestConfigRefusals(t *testing.T) {
 		{Config{Policy: "olar"}, policy.Distributed, "may not run under lane distributed-dp-sgd"},
 		{Config{Policy: "oort"}, policy.None, "losses"},
 		{Config{Policy: "oort+forecast"}, policy.LaneA, "losses"},
-		{Config{Policy: "price+forecast"}, policy.None, "want price"},
 		{Config{Policy: "price", Tasks: 9}, policy.Distributed, "secret batch"},
 		{Config{Policy: "best"}, policy.None, "want none, price"},
 		{Config{Ratio: 0.5}, policy.None, "ratio: got 0.5"},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/sotto-fl/sotto/client/identity"
 	"github.com/sotto-fl/sotto/client/participant"
@@ -196,7 +197,16 @@ func (c *Client) Report(ctx context.Context, r participant.Report) error {
 		ModelSha256: r.Model[:], TaskSha256: r.TaskHash[:], BodyBytes: uint64(len(r.Body)),
 	}
 	err = stream.Send(&pb.ReportRequest{Message: &pb.ReportRequest_Header{Header: header}})
-	for body := r.Body; err == nil && len(body) > 0; {
+	body := r.Body
+	if err == nil {
+		// The server's headers say that it has room. Without them it has ended the call: a
+		// body that nobody takes is not sent.
+		var room metadata.MD
+		if room, err = stream.Header(); err == nil && room == nil {
+			err = io.EOF
+		}
+	}
+	for err == nil && len(body) > 0 {
 		n := min(len(body), pb.MaxChunk)
 		err = stream.Send(&pb.ReportRequest{Message: &pb.ReportRequest_Chunk{Chunk: body[:n:n]}})
 		body = body[n:]

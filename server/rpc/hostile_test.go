@@ -254,7 +254,22 @@ func TestReceiveBuffersAreBounded(t *testing.T) {
 	if !errors.Is(err, client.ErrBusy) {
 		t.Fatalf("got %v, want busy", err)
 	}
+	// That it has no room the server says before any of the body is sent.
+	waiting, err := pb.NewFederationClient(s.raw(t, mustLoad(t, s.member(t, "d")).TLS())).Report(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting.Send(header(size))
+	if room, err := waiting.Header(); err != nil || room != nil {
+		t.Errorf("without room: headers %v, %v; want none", room, err)
+	}
+	if _, err := waiting.CloseAndRecv(); status.Code(err) != codes.Unavailable && status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("without room: %v", err)
+	}
 	for _, stream := range held {
+		if room, err := stream.Header(); err != nil || room == nil {
+			t.Errorf("with room: no headers, %v", err)
+		}
 		stream.Send(chunk(pb.MaxChunk))
 		stream.Send(chunk(s.run.size - 2*pb.MaxChunk))
 		if _, err := stream.CloseAndRecv(); err != nil {

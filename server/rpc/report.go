@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	pb "github.com/sotto-fl/sotto/proto/sotto/v1"
 	"github.com/sotto-fl/sotto/server/coordinator"
@@ -44,6 +45,10 @@ func (f *federation) Report(stream grpc.ClientStreamingServer[pb.ReportRequest, 
 		return err
 	}
 	defer f.receivers.give(client, buffer)
+	if err := stream.SendHeader(metadata.MD{}); err != nil { // there is room: go ahead
+		return err
+	}
+	in.ahead()
 	hasher := f.run.Hasher()
 	for body := buffer; len(body) > 0; {
 		m, err := in.next()
@@ -153,16 +158,22 @@ func (r *receivers) give(client string, b []byte) {
 var errStalled = fmt.Errorf("the upload stalled: %w", errBusy) // passing: try again
 
 // incoming reads a stream with a limit on each wait. gRPC's Recv has none, so it
-// runs in a goroutine that ends with the call.
+// runs in a goroutine that ends with the call. Behind the first message it reads
+// nothing until it is told to: a chunk takes more than a megabyte while it is decoded,
+// and most of many uploads that come at once are only told to come again.
 type incoming struct {
 	ctx      context.Context
 	stall    time.Duration
+	granted  chan struct{}
 	messages chan *pb.ReportRequest
 	err      error // set before messages is closed
 }
 
+// ahead lets it read, always one message ahead.
+func (in *incoming) ahead() { close(in.granted) }
+
 func receive(ctx context.Context, stream grpc.ClientStreamingServer[pb.ReportRequest, pb.Receipt], stall time.Duration) *incoming {
-	in := &incoming{ctx: ctx, stall: stall, messages: make(chan *pb.ReportRequest)}
+	in := &incoming{ctx: ctx, stall: stall, granted: make(chan struct{}), messages: make(chan *pb.ReportRequest)}
 	go func() {
 		defer close(in.messages)
 		for {
@@ -173,6 +184,12 @@ func receive(ctx context.Context, stream grpc.ClientStreamingServer[pb.ReportReq
 			}
 			select {
 			case in.messages <- m:
+			case <-ctx.Done():
+				in.err = ctx.Err()
+				return
+			}
+			select {
+			case <-in.granted:
 			case <-ctx.Done():
 				in.err = ctx.Err()
 				return

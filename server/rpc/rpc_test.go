@@ -158,7 +158,7 @@ func newSite(t *testing.T, c Config) *site {
 	return s
 }
 
-func serve(t *testing.T, run Run, c Config) *site {
+func serve(t testing.TB, run Run, c Config) *site {
 	t.Helper()
 	dir := t.TempDir()
 	if err := identity.Init(t.Context(), dir, []string{"127.0.0.1"}); err != nil {
@@ -185,7 +185,7 @@ func serve(t *testing.T, run Run, c Config) *site {
 }
 
 // invitation goes through the text, as a person would carry it.
-func (s *site) invitation(t *testing.T, name string, ttl time.Duration) clientid.Invitation {
+func (s *site) invitation(t testing.TB, name string, ttl time.Duration) clientid.Invitation {
 	t.Helper()
 	inv, err := s.authority.Invite(t.Context(), name, s.address, ttl)
 	if err != nil {
@@ -212,7 +212,7 @@ func (s *site) member(t *testing.T, name string) string {
 	return dir
 }
 
-func connect(t *testing.T, dir string) *client.Client {
+func connect(t testing.TB, dir string) *client.Client {
 	t.Helper()
 	c, err := client.Dial(dir)
 	if err != nil {

@@ -45,8 +45,10 @@ type FederationClient interface {
 	Attend(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AttendRequest, Order], error)
 	// Model streams the parameters of one model: a header, then chunks.
 	Model(ctx context.Context, in *ModelRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ModelResponse], error)
-	// Report takes one update: a header, then chunks. Repeating an accepted report
-	// is harmless and answered with repeated = true.
+	// Report takes one update: a header, then chunks. The server's headers say that it
+	// has room for them; a client waits for these with its chunks, so that what would
+	// be refused is not sent. Repeating an accepted report is harmless and answered with
+	// repeated = true.
 	Report(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ReportRequest, Receipt], error)
 	// Ledger shows what the server's ledger says of the open round, before the client
 	// trains in it. Every proof is under the checkpoint in the answer.
@@ -136,8 +138,10 @@ type FederationServer interface {
 	Attend(grpc.BidiStreamingServer[AttendRequest, Order]) error
 	// Model streams the parameters of one model: a header, then chunks.
 	Model(*ModelRequest, grpc.ServerStreamingServer[ModelResponse]) error
-	// Report takes one update: a header, then chunks. Repeating an accepted report
-	// is harmless and answered with repeated = true.
+	// Report takes one update: a header, then chunks. The server's headers say that it
+	// has room for them; a client waits for these with its chunks, so that what would
+	// be refused is not sent. Repeating an accepted report is harmless and answered with
+	// repeated = true.
 	Report(grpc.ClientStreamingServer[ReportRequest, Receipt]) error
 	// Ledger shows what the server's ledger says of the open round, before the client
 	// trains in it. Every proof is under the checkpoint in the answer.

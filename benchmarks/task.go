@@ -70,6 +70,6 @@ func (t *Task) Train(x []float32, labels []int32, lr float64) {
 
 // ClippedStep is Step with every example's gradient clipped and no noise.
 func (t *Task) ClippedStep() {
-	t.Net.ClippedGradient(t.X, t.Labels, 1, 1/float64(len(t.Labels)))
-	t.Opt.Step(t.Net.Weights(), t.Net.Grads(), t.LR)
+	t.Opt.Begin(t.LR)
+	t.Net.ClippedGradient(t.X, t.Labels, 1, 1/float64(len(t.Labels)), t.update)
 }

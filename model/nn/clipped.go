@@ -75,18 +75,19 @@ func (n *Network) ClippedSum(x []float32, labels []int32, ends []int, clip float
 		return ClipStats{}, err
 	}
 	var total ClipStats
+	n.sum = sum
 	for lo := 0; lo < len(labels); lo += n.maxBatch {
 		hi := min(lo+n.maxBatch, len(labels))
-		total.add(n.ClippedGradient(x[lo*n.input.Size():hi*n.input.Size()], labels[lo:hi], clip, 1))
-		n.path.AXPY64(sum, n.grads, 1)
+		total.add(n.ClippedGradient(x[lo*n.input.Size():hi*n.input.Size()], labels[lo:hi], clip, 1, n.addToSum))
 	}
+	n.sum = nil
 	return total, nil
 }
 
 // ClippedGradient is ClippedSum for one batch with every example a unit, and
-// leaves scale times the sum in Grads. It panics as Gradient does, and if clip is
-// not a positive number.
-func (n *Network) ClippedGradient(x []float32, labels []int32, clip, scale float64) ClipStats {
+// leaves scale times the sum in Grads or, if rule is not nil, hands it over as Train
+// does. It panics as Gradient does, and if clip is not a positive number.
+func (n *Network) ClippedGradient(x []float32, labels []int32, clip, scale float64, rule Rule) ClipStats {
 	if !(clip > 0 && clip <= math.MaxFloat64) {
 		panic(fmt.Sprintf("nn: clip norm %g", clip))
 	}
@@ -100,12 +101,15 @@ func (n *Network) ClippedGradient(x []float32, labels []int32, clip, scale float
 			panic("nn: " + err.Error())
 		}
 		copy(n.grads, total)
+		if rule != nil {
+			rule(n.weights, n.grads, 0)
+		}
 		return s
 	}
 	logits := n.Forward(x, len(labels))
 	var s ClipStats
 	s.LossSum, s.Correct = crossEntropy(n.simd.dlogits[:len(logits)], logits, labels, n.classes, 1)
-	n.simd.clippedGradient(len(labels), clip, scale, &s)
+	n.simd.clippedGradient(len(labels), clip, scale, &s, rule)
 	return s
 }
 

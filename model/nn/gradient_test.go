@@ -293,7 +293,7 @@ func testNoAllocationAfterNew(t *testing.T) {
 			n.Gradient(x, []int32{0, 1, 2, 0})
 			n.Evaluate(x, []int32{0, 1, 2, 0})
 			if n.simd != nil {
-				n.ClippedGradient(x, []int32{0, 1, 2, 0}, 1, 0.25)
+				n.ClippedGradient(x, []int32{0, 1, 2, 0}, 1, 0.25, nil)
 			}
 			_ = n.Import(m.Params)
 			_ = n.Export(out)

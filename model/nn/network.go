@@ -59,6 +59,9 @@ type Network struct {
 	path    *kernel.Path
 	simd    *simd // nil on the portable path
 
+	sum      []float64 // of the ClippedSum that is being made
+	addToSum Rule      // adds a gradient to it
+
 	stem     *Stem     // of the layers that are not trained; nil without any
 	features []float32 // what it makes of a batch
 }
@@ -91,6 +94,7 @@ func New(a Architecture, maxBatch int) (*Network, error) {
 		weights: kernel.Alloc(p.layout.Size()), // aligned, for repeatable bits
 		grads:   kernel.Alloc(p.layout.Size()),
 	}
+	n.addToSum = func(_, g []float32, lo int) { n.path.AXPY64(n.sum[lo:][:len(g)], g, 1) }
 	tensors := p.layout.Tensors()
 	view := func(s step) views {
 		if s.weight < 0 {

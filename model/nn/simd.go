@@ -386,6 +386,11 @@ func (n *simd) step(batch int, rule Rule) {
 		}
 	}
 	n.backTrunk(batch)
+	n.updateRest(rule)
+}
+
+// updateRest hands the weights that no sweep updates to rule.
+func (n *simd) updateRest(rule Rule) {
 	for _, r := range n.rest {
 		if lo, hi := r[0], r[1]; hi > lo {
 			rule(n.weights[lo:hi], n.grads[lo:hi], lo)

@@ -1,12 +1,12 @@
 package nn
 
 // clippedGradient overwrites the network's gradient with scale times the sum of the clipped
-// gradients of the last batch's examples. Dense layers give the norm of an
+// gradients of the last batch's examples, or hands it to rule if there is one. Dense layers give the norm of an
 // example's gradient without the gradient (ghost norms: Goodfellow 2015); the
 // trunk makes each example's gradient in a scratch that stays in cache. Once the
 // whole norm is known, the trunk's gradient is scaled into the chunk's sum, and
 // the rows that the dense layers multiply are scaled in place.
-func (n *simd) clippedGradient(batch int, clip, scale float64, s *ClipStats) {
+func (n *simd) clippedGradient(batch int, clip, scale float64, s *ClipStats, rule Rule) {
 	n.startUnits(batch)
 	if n.squares == nil {
 		n.squares, n.factors = make([]float64, n.maxBatch), make([]float32, n.maxBatch)
@@ -30,11 +30,20 @@ func (n *simd) clippedGradient(batch int, clip, scale float64, s *ClipStats) {
 				l.drop(e)
 			}
 		}
-		l.gradient(n.flows[i+1], 0, batch)
+		if d, ok := l.(*productDense); ok && d.wide && rule != nil {
+			n.rule = rule
+			d.sweep(n.flows[i+1], nil, batch, true)
+			n.rule = nil
+		} else {
+			l.gradient(n.flows[i+1], 0, batch)
+		}
 	}
 	if n.private > 0 {
 		n.reduce(n.chunkCount(batch))
 		n.finish(n.sums[0])
+	}
+	if rule != nil {
+		n.updateRest(rule)
 	}
 }
 

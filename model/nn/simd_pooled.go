@@ -15,7 +15,8 @@ type pooledConv struct {
 	window []int32 // of the first tap of each pooled pixel, in the input frame
 	group  []int32 // the same for each tap
 	// Lists of weight gradients are cut into strips of pooled rows, so that the
-	// inputs they read stay in an L1 cache of 32 KB; sums repeats their places.
+	// inputs they read, and what is sorted into them, stay in an L1 cache of 32 KB;
+	// sums repeats their places.
 	strip int
 	sums  []int32
 	arg   []uint8
@@ -28,9 +29,9 @@ type pooledConv struct {
 type pooledScratch struct {
 	full      []float32 // outputs of the convolution
 	keep      []float32 // live gradients, (pooled pixel, channel)
-	offset    []int32   // and the windows that they belong to
+	offset    []int32   // and the windows that those of a strip belong to
 	byChannel []float32
-	offsets   []int32 // the same as (channel, pooled pixel)
+	offsets   []int32 // a strip of the same as (channel, pooled pixel)
 	list      *kernel.List
 
 	factors, products []float32 // of Winograd's algorithm
@@ -60,6 +61,7 @@ func newPooledConv(n *simd, s, p step, v views, in, out frame, relu bool) *poole
 	if n.path.Lanes() == 8 {
 		// Strips of less than 32 pixels would cost more than they save.
 		fit := (20 << 10) / (4 * p.Stride * s.Stride * in.row)
+		fit = min(fit, (64+p.out.W-1)/p.out.W)
 		l.strip = min(l.strip, max(1, fit, (31+p.out.W)/p.out.W))
 	}
 	strips := (p.out.H + l.strip - 1) / l.strip
@@ -68,8 +70,9 @@ func newPooledConv(n *simd, s, p step, v views, in, out frame, relu bool) *poole
 		l.sums = append(l.sums, l.place.channel...)
 	}
 	l.arg = make([]uint8, n.maxBatch*l.argStride())
-	// Rows of a band stay in an L1 cache until they are pooled.
-	l.band = max(1, min(p.out.H, 24<<10/(4*p.Stride*s.out.W*s.Out)))
+	// Rows of a band stay in an L2 cache until they are pooled. To keep them in L1
+	// would cost more in calls than it saves.
+	l.band = max(1, min(p.out.H, 136<<10/(4*p.Stride*s.out.W*s.Out)))
 	l.chooseWinograd()
 	return l
 }
@@ -80,13 +83,13 @@ func (l *pooledConv) scratch(n int) {
 	l.bufs = make([]convScratch, n)
 	l.pooled = make([]pooledScratch, n)
 	row, size := l.step.out.W*l.Out, l.pool.Size()
-	pixels := l.pool.H * l.pool.W
+	pixels, strip := l.pool.H*l.pool.W, l.strip*l.pool.W*l.Out
 	for i := range n {
 		l.bufs[i].product = l.forwardProduct(row, l.Out)
 		l.bufs[i].bias = kernel.Product{Reps: 1, Rows: 1, Cols: l.Out, Segs: 1, Depth: pixels, BDepth: l.Out, CRow: l.Out}
 		l.pooled[i] = pooledScratch{
-			keep: kernel.Alloc(size), offset: make([]int32, size),
-			byChannel: kernel.Alloc(size), offsets: make([]int32, size),
+			keep: kernel.Alloc(size), offset: make([]int32, strip),
+			byChannel: kernel.Alloc(strip), offsets: make([]int32, strip),
 			list: kernel.NewList(max(4*pixels, len(l.sums)), size),
 		}
 		if l.winograd != nil {
@@ -144,18 +147,18 @@ func (l *pooledConv) backward(w *worker, e int, in, out, dout, din, sum []float3
 // windows that they belong to.
 func (l *pooledConv) listWindows(w *worker, e int, out, dout []float32) {
 	p, arg := &l.pooled[w.id], l.args(e)
-	n := l.pool.W * l.Out
-	for y := range l.pool.H {
-		at := l.pool.origin + y*l.pool.row
-		l.path.Live(dout[at:], out[at:], arg[y*n:], l.pool.W, l.Out, l.window[y*l.pool.W:], &l.offset, p.keep[y*n:], p.offset[y*n:], l.relu)
-	}
-	pixels := l.pool.H * l.pool.W
-	l.path.Transpose(p.byChannel, pixels, p.keep, l.Out, pixels, l.Out)
-	l.path.TransposeInt32(p.offsets, pixels, p.offset, l.Out, pixels, l.Out)
+	width := l.pool.W * l.Out
 	p.list.Reset()
-	for at := 0; at < pixels; at += l.strip * l.pool.W {
-		n := min(l.strip*l.pool.W, pixels-at)
-		l.path.Compress(p.list, p.byChannel[at:], l.Out, n, pixels, p.offsets[at:], pixels)
+	for top := 0; top < l.pool.H; top += l.strip {
+		rows := min(l.strip, l.pool.H-top)
+		for y := top; y < top+rows; y++ {
+			at := l.pool.origin + y*l.pool.row
+			l.path.Live(dout[at:], out[at:], arg[y*width:], l.pool.W, l.Out, l.window[y*l.pool.W:], &l.offset, p.keep[y*width:], p.offset[(y-top)*width:], l.relu)
+		}
+		pixels := rows * l.pool.W
+		l.path.Transpose(p.byChannel, pixels, p.keep[top*width:], l.Out, pixels, l.Out)
+		l.path.TransposeInt32(p.offsets, pixels, p.offset, l.Out, pixels, l.Out)
+		l.path.Compress(p.list, p.byChannel, l.Out, pixels, pixels, p.offsets, pixels)
 	}
 	l.count(p.list.Len())
 }

@@ -27,8 +27,8 @@ func (l *pooledConv) chooseWinograd() {
 		return
 	}
 	w := &winograd{path: l.path, tiles: l.pool.W, channels: l.step.in.C, out: l.Out, bias: l.b, w: l.w}
-	// The products of a band stay in an L1 cache until they are pooled.
-	l.band = max(1, min(l.pool.H, 32<<10/(4*2*kernel.WinogradPlanes*w.tiles*w.out)))
+	// The products of a band stay in an L2 cache until they are pooled.
+	l.band = max(1, min(l.pool.H, 128<<10/(4*2*kernel.WinogradPlanes*w.tiles*w.out)))
 	w.rows = 2 * l.band
 	// Planes a power of two apart would share cache sets.
 	w.plane = align((w.rows+2)*w.tiles*w.channels) + 16

@@ -63,6 +63,15 @@ func TestTrainIsGradientAndRule(t *testing.T) {
 				}
 			}
 			n.SetWorkers(1)
+			// Clipped gradients are handed over in the same way.
+			copy(n.Weights(), start)
+			n.ClippedGradient(x, labels, 0.5, 0.25, nil)
+			want = slices.Clone(start)
+			update(want, n.Grads(), 0)
+			n.ClippedGradient(x, labels, 0.5, 0.25, update)
+			if !slices.Equal(n.Weights(), want) {
+				t.Errorf("%s: a clipped gradient and rule differ from both in one", a.Name)
+			}
 			if allocs := testing.AllocsPerRun(2, func() { n.Train(x, labels, update) }); allocs != 0 {
 				t.Errorf("%s: %v allocations a step, want 0", a.Name, allocs)
 			}

@@ -30,7 +30,7 @@ func testIndependentOfWorkers(t *testing.T) {
 		run := func() (plain, clipped, scores []float32) {
 			n.Gradient(x, labels)
 			plain = slices.Clone(n.Grads())
-			n.ClippedGradient(x, labels, 0.5, 1)
+			n.ClippedGradient(x, labels, 0.5, 1, nil)
 			return plain, slices.Clone(n.Grads()), slices.Clone(n.Forward(x, batch))
 		}
 		plain, clipped, scores := run()

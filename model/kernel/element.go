@@ -173,6 +173,32 @@ func (p *Path) Transpose(dst []float32, dstRow int, src []float32, srcRow, rows,
 	}
 }
 
+// Interleave3 writes n pixels of three channels to dst: dst[3*i+c] = src[c*plane+i].
+func (p *Path) Interleave3(dst, src []float32, plane, n int) {
+	if len(dst) < 3*n || plane < n || len(src) < 2*plane+n {
+		panic(fmt.Sprintf("kernel: %d pixels of planes %d apart in slices of %d and %d", n, plane, len(src), len(dst)))
+	}
+	i := 0
+	if p.SIMD() {
+		for full := n &^ 7; i < full; {
+			k := min(maxRun, full-i)
+			interleave3(&src[i], &dst[3*i], uintptr(k/8), uintptr(4*plane))
+			i += k
+		}
+	}
+	for ; i < n; i++ {
+		dst[3*i], dst[3*i+1], dst[3*i+2] = src[i], src[plane+i], src[2*plane+i]
+	}
+}
+
+// interleaved is the pixel of each element of eight pixels of three channels.
+var interleaved = func() (t [3][8]uint32) {
+	for i := range 24 {
+		t[i/8][i%8] = uint32(i / 3)
+	}
+	return t
+}()
+
 // TransposeInt32 is Transpose for integers.
 func (p *Path) TransposeInt32(dst []int32, dstRow int, src []int32, srcRow, rows, cols int) {
 	p.Transpose(floats(dst), dstRow, floats(src), srcRow, rows, cols)

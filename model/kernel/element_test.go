@@ -213,3 +213,20 @@ func TestOptimisers(t *testing.T) {
 		}
 	})
 }
+
+func TestInterleave3(t *testing.T) {
+	onEachPath(t, func(t *testing.T, p *Path) {
+		r := rand.New(rand.NewPCG(26, 1))
+		for range 100 {
+			n := 1 + r.IntN(50)
+			plane := n + r.IntN(5)
+			src, dst := guarded(t, r, 2*plane+n), guarded(t, r, 3*n)
+			p.Interleave3(dst, src, plane, n)
+			for i, v := range dst {
+				if want := src[i%3*plane+i/3]; v != want {
+					t.Fatalf("%d pixels, planes %d apart: channel %d of pixel %d is %v, want %v", n, plane, i%3, i/3, v, want)
+				}
+			}
+		}
+	})
+}

@@ -16,3 +16,6 @@ func transpose256(src *float32, dst *float32, rows uintptr, cols uintptr, srcRow
 
 //go:noescape
 func panels256(src *float32, dst *float32, rows uintptr, n uintptr, srcRow uintptr, panel uintptr, masks int64)
+
+//go:noescape
+func interleave3256(src *float32, dst *float32, eights uintptr, plane uintptr, index *[3][8]uint32)

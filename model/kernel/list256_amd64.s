@@ -387,3 +387,44 @@ next:
 	JNZ  row
 	VZEROUPPER
 	RET
+
+// func interleave3256(src *float32, dst *float32, eights uintptr, plane uintptr, index *[3][8]uint32)
+// Requires: AVX, AVX2
+TEXT ·interleave3256(SB), NOSPLIT, $0-40
+	MOVQ    src+0(FP), AX
+	MOVQ    dst+8(FP), CX
+	MOVQ    eights+16(FP), DX
+	MOVQ    plane+24(FP), BX
+	MOVQ    index+32(FP), SI
+	VMOVDQU (SI), Y0
+	VMOVDQU 32(SI), Y1
+	VMOVDQU 64(SI), Y2
+
+loop:
+	VMOVUPS  (AX), Y3
+	VMOVUPS  (AX)(BX*1), Y4
+	VMOVUPS  (AX)(BX*2), Y5
+	VPERMPS  Y3, Y0, Y6
+	VPERMPS  Y4, Y0, Y7
+	VBLENDPS $0x92, Y7, Y6, Y6
+	VPERMPS  Y5, Y0, Y7
+	VBLENDPS $0x24, Y7, Y6, Y6
+	VMOVUPS  Y6, (CX)
+	VPERMPS  Y3, Y1, Y6
+	VPERMPS  Y4, Y1, Y7
+	VBLENDPS $0x24, Y7, Y6, Y6
+	VPERMPS  Y5, Y1, Y7
+	VBLENDPS $0x49, Y7, Y6, Y6
+	VMOVUPS  Y6, 32(CX)
+	VPERMPS  Y3, Y2, Y3
+	VPERMPS  Y4, Y2, Y4
+	VBLENDPS $0x49, Y4, Y3, Y3
+	VPERMPS  Y5, Y2, Y4
+	VBLENDPS $0x92, Y4, Y3, Y3
+	VMOVUPS  Y3, 64(CX)
+	ADDQ     $0x20, AX
+	ADDQ     $0x60, CX
+	DECQ     DX
+	JNZ      loop
+	VZEROUPPER
+	RET

@@ -23,3 +23,7 @@ func transpose(src, dst *float32, rows, cols, srcRow, dstRow uintptr) {
 func panels(src, dst *float32, rows, n, srcRow, panel uintptr) {
 	panels256(src, dst, rows, n, srcRow, panel, maskTable)
 }
+
+func interleave3(src, dst *float32, eights, plane uintptr) {
+	interleave3256(src, dst, eights, plane, &interleaved)
+}

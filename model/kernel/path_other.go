@@ -16,3 +16,7 @@ func transpose(src, dst *float32, rows, cols, srcRow, dstRow uintptr) {
 func panels(src, dst *float32, rows, n, srcRow, panel uintptr) {
 	panic("kernel: no vector instructions here")
 }
+
+func interleave3(src, dst *float32, eights, plane uintptr) {
+	panic("kernel: no vector instructions here")
+}

@@ -275,10 +275,7 @@ func (n *simd) load(e int, x []float32) {
 	for y := range f.H {
 		row := dst[f.origin+y*f.row:][:f.W*c]
 		if c == 3 {
-			r, g, b := x[y*f.W:][:f.W], x[hw+y*f.W:][:f.W], x[2*hw+y*f.W:][:f.W]
-			for i := range r {
-				row[3*i], row[3*i+1], row[3*i+2] = r[i], g[i], b[i]
-			}
+			n.path.Interleave3(row, x[y*f.W:], hw, f.W)
 			continue
 		}
 		n.path.Transpose(row, c, x[y*f.W:], hw, c, f.W)

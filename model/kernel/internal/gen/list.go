@@ -22,6 +22,7 @@ func lists(v isa) {
 	if !v.wide() {
 		v.transpose() // both widths use this one
 		v.panels()
+		v.interleave3()
 	}
 }
 
@@ -384,6 +385,49 @@ func (v isa) panels() {
 	ADDQ(Imm(64), dst)
 	DECQ(rows)
 	JNZ(LabelRef("row"))
+	VZEROUPPER()
+	RET()
+}
+
+// interleave3 turns three planes of pixels into pixels of three channels, eight at
+// a time. index tells, for each of three vectors of output, the pixel of each lane.
+func (v isa) interleave3() {
+	v.text("interleave3", "func(src, dst *float32, eights, plane uintptr, index *[3][8]uint32)")
+	Pragma("noescape")
+	src, dst, n := param("src"), param("dst"), param("eights")
+	planes := newRows(param("plane"), 3)
+	table := param("index")
+	var index [3]reg.VecVirtual
+	for i := range index {
+		index[i] = YMM()
+		VMOVDQU(at(table, 32*i), index[i])
+	}
+	Label("loop")
+	var in [3]reg.VecVirtual
+	for c := range in {
+		in[c] = YMM()
+		VMOVUPS(planes.at(src, c, 0), in[c])
+	}
+	for k := range 3 {
+		out := YMM()
+		VPERMPS(in[0], index[k], out)
+		for c := 1; c < 3; c++ {
+			lanes := 0
+			for l := range 8 {
+				if (8*k+l)%3 == c {
+					lanes |= 1 << l
+				}
+			}
+			x := YMM()
+			VPERMPS(in[c], index[k], x)
+			VBLENDPS(Imm(uint64(lanes)), x, out, out)
+		}
+		VMOVUPS(out, at(dst, 32*k))
+	}
+	ADDQ(Imm(32), src)
+	ADDQ(Imm(96), dst)
+	DECQ(n)
+	JNZ(LabelRef("loop"))
 	VZEROUPPER()
 	RET()
 }

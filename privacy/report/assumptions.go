@@ -46,7 +46,7 @@ func assumptions(v *ledger.Verified) []Assumption {
 	if c.Lane == privacy.LocalDPSGD {
 		a = append(a, Assumption{"Each owner's noise is complete by itself.", Attested, "by the program that it runs"})
 	} else {
-		a = append(a, Assumption{fmt.Sprintf("At least %d contributors besides a record's own owner and %d colluding add their noise.", c.MinCohort-c.Colluders-1, c.Colluders), Assumed,
+		a = append(a, Assumption{fmt.Sprintf("Besides a record's own owner, at least %s not collude add their noise.", plural(c.MinCohort-c.Colluders-1, "contributor who does", "contributors who do")), Assumed,
 			"noise is not visible in one upload; extra noise is never credited"})
 	}
 	a = append(a, Assumption{"A record's own owner clips it and adds noise as the contract says.", Assumed, "nobody can protect a record from its owner"})
@@ -100,6 +100,13 @@ func unit(c privacy.Contract) string {
 		return "participant"
 	}
 	return "unit"
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }
 
 func orUnknown(s string) string {

@@ -42,6 +42,9 @@ func (c *canvas) axes(xName, yName string, y func(float64) string) {
 		c.text(c.left-8, c.y(v)+4, "end", "tick", y(v))
 	}
 	for _, v := range ticks(c.x0, c.x1, 8) {
+		if v != math.Trunc(v) { // rounds are whole
+			continue
+		}
 		c.text(c.x(v), c.height-c.foot+18, "middle", "tick", fmt.Sprintf("%g", v))
 	}
 	fmt.Fprintf(&c.b, `<line x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f" class="axis"/>`, c.left, c.width-c.right, c.y(c.y0), c.y(c.y0))
@@ -116,8 +119,8 @@ func (r *Report) epsilonChart() template.HTML {
 		anchor, dx = "start", 8
 	}
 	y := c.y(ly) - 8
-	if math.Abs(y-(c.y(e)-6)) < 14 { // keep clear of the budget's label
-		y = c.y(ly) + 20
+	if math.Abs(y-(c.y(e)-6)) < 14 { // keep clear of the budget's label, and of the curve
+		y = c.y(ly) + 52
 	}
 	c.text(c.x(lx)+dx, y, anchor, "label", "spent "+epsilonText(ledger.Epsilon(ly)))
 	for _, o := range r.Rounds {

@@ -21,6 +21,8 @@ var page string
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"epsilon": epsilonText,
 	"least":   leastText,
+	"up":      func(v float64) string { return epsilonText(ledger.Epsilon(v)) },
+	"down":    func(v float64) string { return leastText(ledger.Epsilon(v)) },
 	"most":    func(v float64) string { return mostText(100 * v) },
 	"percent": func(v float64) string { return percentText(100 * v) },
 	"number":  func(v float64) string { return fmt.Sprintf("%.4g", v) },
@@ -35,6 +37,12 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	},
 	"short": func(h fmt.Stringer) string { return h.String()[:16] },
 	"name":  titleCase,
+	"sentence": func(s string) string {
+		if s = strings.TrimSpace(s); s != "" && !strings.ContainsAny(s[len(s)-1:], ".!?") {
+			s += "."
+		}
+		return s
+	},
 }).Parse(page))
 
 // HTML writes the report as one page that needs nothing else: no script, no font, no picture from elsewhere.
@@ -65,20 +73,26 @@ func (r *Report) Title() string {
 // maxLines bounds the table of rounds in the page; the JSON form has all.
 const maxLines = 60
 
-// lines are the rounds for the table: all void ones, and of the others as many as fit.
+// lines are the rounds for the table: all void ones, all whose accuracy was measured if those are few, and of the others
+// as many as fit.
 func (r *Report) lines() []Round {
 	if len(r.Rounds) <= maxLines {
 		return r.Rounds
 	}
 	step := (len(r.Rounds) + maxLines - 1) / maxLines
 	var out []Round
-	voids := 0
+	voids, measured := 0, 0
+	for _, o := range r.Rounds {
+		if o.Accuracy != nil {
+			measured++
+		}
+	}
 	for i, o := range r.Rounds {
 		void := o.Phase == ledger.Voided.String()
 		if void {
 			voids++
 		}
-		if i%step == 0 || i == len(r.Rounds)-1 || void && voids <= maxLines {
+		if i%step == 0 || i == len(r.Rounds)-1 || void && voids <= maxLines || o.Accuracy != nil && measured <= maxLines/2 {
 			out = append(out, o)
 		}
 	}

@@ -127,8 +127,15 @@ func (s *series) logMoment(a float64) float64 {
 			sum *= math.Exp(peak - t)
 			peak = t
 		}
-		sum += math.Exp(s0-peak) + math.Exp(s1-peak)
-		if s0 < last0 && s1 < last1 && math.Max(s0, s1)-peak < math.Log(sum)-30 {
+		// Less than e^-40 of a sum that is at least 1 is lost in rounding.
+		if s0-peak > -40 {
+			sum += math.Exp(s0 - peak)
+		}
+		if s1-peak > -40 {
+			sum += math.Exp(s1 - peak)
+		}
+		// The sum is below e^8, so that most terms need no logarithm to be known as too large.
+		if m := math.Max(s0, s1) - peak; m < -22 && s0 < last0 && s1 < last1 && m < math.Log(sum)-30 {
 			return peak + math.Log(sum)
 		}
 		last0, last1 = s0, s1

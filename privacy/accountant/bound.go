@@ -160,6 +160,9 @@ type work struct {
 }
 
 func (w work) result(b Bound, order float64) Result {
+	if w.loose {
+		b.Lower = 0
+	}
 	return Result{Bound: b, Method: w.method, Order: order, Assumptions: w.assumptions}
 }
 

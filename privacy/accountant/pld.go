@@ -18,6 +18,7 @@ type pldEngine struct {
 	directions [][]step
 	gauss      float64 // mu^2 of the unsampled Gaussians beside
 	tightest   bool
+	loose      bool
 	rdp        engine  // nil where it does not know the event
 	pure       float64 // epsilon at delta 0 by basic composition; 0 unless all terms are pure
 	transforms transforms
@@ -27,7 +28,7 @@ func newPLD(r reduced, adj Adjacency, tightest bool) (engine, error) {
 	if len(r.terms) == 0 {
 		return closedForm{gaussianEngine{math.Sqrt(r.gauss) * adj.sensitivity()}, tightest}, nil
 	}
-	e := &pldEngine{tightest: tightest, gauss: r.gauss * adj.sensitivity() * adj.sensitivity(), pure: pureEpsilon(r, adj)}
+	e := &pldEngine{tightest: tightest, loose: r.loose, gauss: r.gauss * adj.sensitivity() * adj.sensitivity(), pure: pureEpsilon(r, adj)}
 	if mu := math.Sqrt(e.gauss); mu > 1/minPLDMultiplier {
 		return nil, unsupported(PLD, adj, Gaussian{1 / mu}, "beside other kinds its multiplier must be at least 0.04 in all")
 	}
@@ -220,6 +221,9 @@ func (e *pldEngine) ask(q query, rdp func(engine, float64) (Bound, float64, erro
 			return Bound{}, 0, err
 		}
 		out = Bound{max(out.Lower, b.Lower), max(out.Estimate, b.Estimate), max(out.Upper, b.Upper)}
+	}
+	if e.loose {
+		out.Lower = 0
 	}
 	if e.rdp != nil {
 		// A Rényi bound is as valid.

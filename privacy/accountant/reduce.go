@@ -24,6 +24,7 @@ type reduced struct {
 	shift      float64 // bound on twice the log ratio between sums of shares and one discrete Gaussian, all steps
 	steps      float64 // number of compositions, for floating-point error
 	nonPrivate bool
+	loose      bool // some event is charged as the worst of a larger class: no lower bound is known
 
 	assumptions []string
 }
@@ -188,6 +189,9 @@ func (r *reduced) add(t term, a Accountant) error {
 			r.terms = append(r.terms, term{FixedSize{e.Records, e.Batch, Gaussian{1 / math.Sqrt(in.gauss)}}, t.n})
 			r.assume("every batch is a uniform sample of its size, drawn independently and kept secret")
 		}
+	case Exponential:
+		r.loose = true
+		r.terms = append(r.terms, t)
 	case TruncatedPoisson:
 		r.assume("coins of the Poisson samples are independent and secret")
 		r.assume("the number of records is public; a truncated batch is a uniform subset of its sample")
@@ -222,6 +226,8 @@ func (r *reduced) addSampled(e PoissonSampled, n int64, a Accountant) error {
 		if a.Adjacency == ReplaceOne {
 			return unsupported(a.Method, a.Adjacency, e, "the unit's absence, which its coin makes possible, is no neighbour")
 		}
+		_, whole := lone(e.Event).(EpsilonDelta)
+		r.loose = r.loose || !whole
 		// Amplification by sampling; Balle, Barthe, Gaboardi 2018, Theorem 8.
 		r.assume("coins of the Poisson samples are independent and secret")
 		return r.add(term{EpsilonDelta{math.Log1p(e.Q * math.Expm1(x.Epsilon)), e.Q * x.Delta}, n}, a)
@@ -234,6 +240,7 @@ func (r *reduced) addSampled(e PoissonSampled, n int64, a Accountant) error {
 	r.nonPrivate = r.nonPrivate || in.nonPrivate
 	r.corrections(in, float64(n))
 	r.keep += float64(n) * in.keep
+	r.loose = r.loose || in.loose
 	r.assume("coins of the Poisson samples are independent and secret")
 	switch {
 	case len(in.terms) == 0 && in.gauss == 0:

@@ -306,6 +306,9 @@ func (p *Participant) update(ctx context.Context, o Order, number int, global []
 	if want := p.work(o, false); uint64(got.TrainExamples) != want {
 		return nil, fmt.Errorf("%w: training of round %d processed %d records, %d were to be signed", errLocal, o.Round, got.TrainExamples, want)
 	}
+	if s := o.Scale(); s != 1 {
+		zerolog.Ctx(ctx).Debug().Int("round", o.Round).Int64("steps", o.Plan.Tasks).Int64("reference", o.Reference).Float64("scale", s).Msg("update normalised, before it is weighted")
+	}
 	values := make([]int32, len(delta), len(delta)+o.Codec.MetricsLen())
 	rng := seed.New(p.task.Seed, "rounding", number, p.name)
 	clamped, err := o.Codec.Quantize(values, delta, o.Weight*o.Scale(), rng)

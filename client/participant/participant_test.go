@@ -61,6 +61,7 @@ type server struct {
 	bodies   [][]byte
 	calls    int
 	left     int
+	told     func(Info) // what comes with each check-in; may be nil
 }
 
 func next(list *[]error) error {
@@ -76,9 +77,15 @@ func next(list *[]error) error {
 
 func (s *server) Leave() { s.left++ }
 
-func (s *server) CheckIn(context.Context, Info) (Order, error) {
+func (s *server) CheckIn(_ context.Context, info Info) (Order, error) {
 	s.calls++
-	return s.order, next(&s.checkIns)
+	if s.told != nil {
+		s.told(info)
+	}
+	if err := next(&s.checkIns); err != nil {
+		return Order{}, err
+	}
+	return s.order, nil
 }
 
 func (s *server) Model(context.Context, [32]byte, int) ([]float32, error) { return s.params, nil }

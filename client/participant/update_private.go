@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/rs/zerolog"
+
 	"github.com/sotto-fl/sotto/model/train"
 	"github.com/sotto-fl/sotto/privacy"
 	"github.com/sotto-fl/sotto/privacy/noise"
@@ -81,6 +83,7 @@ func (p *Participant) trainUpdate(ctx context.Context, o Order, number int, glob
 	case err != nil:
 		return fmt.Errorf("train round %d: %w", o.Round, err)
 	}
+	zerolog.Ctx(ctx).Debug().Int("round", o.Round).Int("steps", got.Steps).Msg("update divided by its steps, before it is clipped")
 	for i := range update {
 		update[i] /= float32(got.Steps)
 	}

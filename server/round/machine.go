@@ -32,7 +32,8 @@ type Config struct {
 	Grace time.Duration
 
 	// Patience is how long after Opened each client is waited for; for those it does not name,
-	// until the deadline. A report that comes later counts while others are waited for.
+	// until the deadline. A report that comes later counts while others are waited for, and
+	// patience has no end while there are fewer than Min reports: a void round costs more.
 	Patience map[string]time.Duration
 }
 
@@ -252,6 +253,9 @@ func (m *Machine) next() time.Time {
 			continue
 		}
 		t := c.until
+		if m.accepted < m.min {
+			t = m.deadline
+		}
 		if lost := c.since.Add(m.grace); c.absent && lost.Before(t) {
 			t = lost
 		}

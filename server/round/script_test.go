@@ -108,6 +108,14 @@ func parseConfig(words []string) (Config, error) {
 			c.Deadline, err = time.ParseDuration(value)
 		case "grace":
 			c.Grace, err = time.ParseDuration(value)
+		case "patience":
+			c.Patience = map[string]time.Duration{}
+			for _, one := range strings.Split(value, ",") {
+				name, d, _ := strings.Cut(one, ":")
+				if c.Patience[name], err = time.ParseDuration(d); err != nil {
+					break
+				}
+			}
 		default:
 			err = fmt.Errorf("unknown key %q", key)
 		}

@@ -54,6 +54,7 @@ type Coordinator struct {
 	past        map[string]policy.History   // of clients, for the scheduler; only Run uses it
 	forecast    func() (Intensities, error) // nil: none
 	intensities Intensities                 // as last read; only Run uses it
+	begun       time.Time                   // that the horizon counts from; only Run uses it
 	after       time.Duration               // that the round being planned begins in
 	ended       map[string]time.Time        // when the attempt that a client took part in last ended
 	named       map[string]string           // the class that bounded a client's figures; only Run uses it

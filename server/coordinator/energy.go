@@ -458,7 +458,7 @@ func (c *Coordinator) spent(a *attempt, rec Record, ok bool) *energy.Round {
 		outcome.Reports = append(outcome.Reports, policy.Report{Candidate: w.candidate, Order: w.Order, Seconds: w.Seconds, Joules: w.Joules.Value, Done: o.Done})
 	}
 	if !told {
-		if use.Clients = (costcurve.Joules{}); c.cfg.Energy.Carbon == (energy.Carbon{}) {
+		if use.Clients = (costcurve.Joules{}); c.scheduler == nil && c.cfg.Energy.Carbon == (energy.Carbon{}) {
 			return nil
 		}
 		use.Grams = 0

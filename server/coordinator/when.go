@@ -86,14 +86,15 @@ func (c *Coordinator) moment(now time.Time) (policy.Moment, error) {
 	e := c.cfg.Energy
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	begun := now
 	if len(c.state.History) > 0 {
-		begun = c.state.History[0].Started
+		c.begun = c.state.History[0].Started
+	} else if c.begun.IsZero() {
+		c.begun = now
 	}
 	work := c.workTime()
 	m := policy.Moment{
 		Rounds: c.cfg.Rounds.Count - c.state.Round, Slot: e.Slot.Seconds(),
-		Slots:  max(0, int(begun.Add(e.Horizon).Sub(now)/e.Slot)),
+		Slots:  max(0, int(c.begun.Add(e.Horizon).Sub(now)/e.Slot)),
 		Length: max(1, int((work+e.Slot-1)/e.Slot)),
 	}
 	for _, s := range c.intensities { // as far as all reach

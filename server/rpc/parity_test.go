@@ -13,12 +13,15 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/sotto-fl/sotto/aggregation/serveropt"
 	clientid "github.com/sotto-fl/sotto/client/identity"
 	"github.com/sotto-fl/sotto/client/keyholder"
 	"github.com/sotto-fl/sotto/client/participant"
 	client "github.com/sotto-fl/sotto/client/rpc"
 	"github.com/sotto-fl/sotto/internal/statement"
 	"github.com/sotto-fl/sotto/model/checkpoint"
+	"github.com/sotto-fl/sotto/model/nn"
+	"github.com/sotto-fl/sotto/privacy"
 	"github.com/sotto-fl/sotto/server/committee"
 	"github.com/sotto-fl/sotto/server/coordinator"
 	"github.com/sotto-fl/sotto/server/identity"
@@ -329,3 +332,52 @@ type stopAfter struct{ cancel context.CancelFunc }
 func (stopAfter) RoundStarted(int, int, int)         {}
 func (stopAfter) ReportAccepted(int, int, int)       {}
 func (s stopAfter) RoundFinished(coordinator.Record) { s.cancel() }
+
+// In lane B clients answer a posted price from their own devices, over gRPC as in process, and
+// with the same model. The server has neither curves nor answers; another price gives
+// another model, so the price does act.
+func TestSameModelByPostedPriceOverTheWire(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains and encrypts")
+	}
+	s := smallScenario()
+	s.Fleet = "../../simulations/fleets/mixed.yaml"
+	s.Run.Encryption, s.Run.Privacy, s.Run.Weights = coordinator.EncryptionThreshold, coordinator.PrivacyContract, "uniform"
+	s.Run.Schedule.Kind = "constant"
+	s.Run.Server = serveropt.Config{Name: serveropt.FedAvg, LR: 1}
+	task := &s.Run.Task
+	task.Architecture = nn.Architecture{Name: "linear", Input: nn.Shape{C: 1, H: 28, W: 28}, Layers: []nn.Layer{{Kind: nn.Flatten}, {Kind: nn.Dense, Out: 10}}}
+	task.Batch, task.Epochs, task.MaxSteps, task.ValidationFraction = 32, 1, 0, 0
+	s.Run.Contract = privacy.Contract{
+		Unit: privacy.UnitClient, Adjacency: privacy.ZeroOut, Clip: 0.5, Mechanism: privacy.DiscreteGaussian, Noise: 1, Grid: 1 << 14,
+		Rounding: privacy.RoundRecord, Lane: privacy.LaneB, SamplingRate: 0.5, Rounds: 2, MaxParticipations: 2,
+		Epsilon: 20, Delta: 1e-2, Colluders: 1, MinCohort: 3, MaxCohort: 4, MinRecords: 20,
+		Counts: privacy.CountsPublic, Parameters: 7850,
+	}
+	s.Run.Energy.Policy, s.Run.Energy.Tasks, s.Run.Energy.Price = "price", 12, 10
+	local, err := scenario.Run(t.Context(), s, scenario.Options{Workers: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWire(t)
+	remote, err := scenario.Run(t.Context(), s, scenario.Options{Workers: 1, Connect: w.connect, ConnectHolder: w.hold})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if remote.ModelSHA256 != local.ModelSHA256 {
+		t.Errorf("over the wire %s, in process %s", remote.ModelSHA256, local.ModelSHA256)
+	}
+	for _, r := range remote.Records {
+		if e := r.Energy; e == nil || e.Clients != nil || len(e.Orders) != 0 || len(e.Bounded) != 0 {
+			t.Errorf("round %d: the server has %+v", r.Round, e)
+		}
+	}
+	s.Run.Energy.Price = 1e-6
+	cheap, err := scenario.Run(t.Context(), s, scenario.Options{Workers: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cheap.ModelSHA256 == local.ModelSHA256 {
+		t.Error("a price of nothing gives the same model: nobody answered it")
+	}
+}

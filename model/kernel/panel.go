@@ -59,13 +59,16 @@ func (p *Product) blocked(path *Path, k block) {
 		}
 		rows, far := p.Rows, false
 		if p.Cols > panelCols {
-			// A multiple of the heights of both tiles.
-			rows = max(30, blockA/k.depth/30*30)
 			// Elements of a sum that lie on pages of their own are copied first:
 			// there are more of them than a first-level TLB holds.
-			if far = p.ARow == 1 && p.ADepth >= 512; far {
-				rows = max(30, blockA/2/k.depth/30*30)
+			far = p.ARow == 1 && p.ADepth >= 512
+			most := blockA / k.depth
+			if far {
+				most /= 2
 			}
+			// Even parts, of whole tiles.
+			parts := (p.Rows + most - 1) / most
+			rows = (p.Rows + 6*parts - 1) / (6 * parts) * 6
 		}
 		for i := 0; i < p.Rows; i += rows {
 			k.rows = min(rows, p.Rows-i)

@@ -17,6 +17,7 @@ type simd struct {
 	input    Shape
 	frames   []frame // frames[i] goes into trunk[i]
 	acts     [][]float32
+	inPlace  []bool // acts[i] is acts[i-1]
 	trunk    []trunkLayer
 	head     []headLayer
 	flows    [][]float32 // gradients between head layers; flows[0] is the trunk's
@@ -132,15 +133,11 @@ func (n *simd) buildTrunk(steps []step, v func(s step) views) {
 	}
 	at := newFrame(n.input, halo(-1))
 	n.frames = append(n.frames, at)
-	n.acts = append(n.acts, at.alloc(n.maxBatch))
+	n.inPlace = append(n.inPlace, false)
 	add := func(l trunkLayer, out frame, inPlace bool) {
 		n.trunk = append(n.trunk, l)
 		n.private += l.private()
-		if inPlace {
-			n.acts = append(n.acts, n.acts[len(n.acts)-1])
-		} else {
-			n.acts = append(n.acts, out.alloc(n.maxBatch))
-		}
+		n.inPlace = append(n.inPlace, inPlace)
 		n.frames = append(n.frames, out)
 		at = out
 	}
@@ -228,7 +225,7 @@ func sparseAfter(steps []step) bool {
 
 func (n *simd) buildHead(steps []step, v func(s step) views) {
 	in := n.frames[len(n.frames)-1].stride
-	n.flows = append(n.flows, kernel.Alloc(eights(n.maxBatch)*in))
+	widths := []int{in}
 	squashed := false // as in buildTrunk
 	done := 0
 	for _, s := range steps {
@@ -258,9 +255,45 @@ func (n *simd) buildHead(steps []step, v func(s step) views) {
 		}
 		n.head = append(n.head, l)
 		in = l.width()
-		n.flows = append(n.flows, kernel.Alloc(eights(n.maxBatch)*in))
+		widths = append(widths, in)
 	}
 	n.rest = append(n.rest, [2]int{done, n.plan.layout.Size()})
+	n.place(widths)
+}
+
+// place makes room for what a batch leaves behind, in one piece: large pages then
+// hold it. Dense layers read and write rows that lie on a small page each, so theirs
+// come first, where the large pages are sure to be. widths are of the flows.
+func (n *simd) place(widths []int) {
+	total := 0
+	for _, w := range widths {
+		total += align(eights(n.maxBatch) * w)
+	}
+	for i, f := range n.frames {
+		if !n.inPlace[i] {
+			total += align(n.maxBatch * f.stride)
+		}
+	}
+	room := kernel.Alloc(total)
+	take := func(size int) []float32 {
+		s := room[:size:size]
+		room = room[align(size):]
+		return s
+	}
+	for _, w := range widths {
+		n.flows = append(n.flows, take(eights(n.maxBatch)*w))
+	}
+	n.acts = make([][]float32, len(n.frames))
+	for i := len(n.frames) - 1; i >= 0; i-- {
+		if !n.inPlace[i] {
+			n.acts[i] = take(n.maxBatch * n.frames[i].stride)
+		}
+	}
+	for i := range n.acts {
+		if n.inPlace[i] {
+			n.acts[i] = n.acts[i-1]
+		}
+	}
 }
 
 // load converts example e of x, (C, H, W), to the first frame.

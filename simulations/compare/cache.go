@@ -20,7 +20,7 @@ import (
 // what no run before it did.
 
 // cacheVersion changes when training or averaging does.
-const cacheVersion = "sotto/compare/1"
+const cacheVersion = "sotto/compare/2"
 
 // taught is what came of the training of a round, beside the model.
 type taught struct {

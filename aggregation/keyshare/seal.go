@@ -33,7 +33,8 @@ func binding(announcement statement.Digest, h *Header, holder Member, point int)
 // commit hides the share behind its salt, so that a commitment helps nobody to
 // check a guess of a key.
 func commit(point int, plain []byte) statement.Digest {
-	return statement.New("sotto/share-commitment/v1").Int(point).Bytes(plain).Hash()
+	front := statement.New("sotto/share-commitment/v1").Int(point).Count(len(plain)).Statement()
+	return statement.HashOf(front, plain)
 }
 
 // Deal splits the secret key of an upload and seals one share to each holder. It

@@ -76,3 +76,13 @@ func (w *Writer) Hash() Digest { return sha256.Sum256(w.b) }
 
 // Hash returns the SHA-256 of a statement.
 func Hash(b []byte) Digest { return sha256.Sum256(b) }
+
+// HashOf returns the SHA-256 of a statement that is in several pieces.
+func HashOf(pieces ...[]byte) (d Digest) {
+	h := sha256.New()
+	for _, p := range pieces {
+		h.Write(p)
+	}
+	h.Sum(d[:0])
+	return d
+}

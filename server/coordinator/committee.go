@@ -227,7 +227,8 @@ func (s *HolderSession) pending() (HolderTask, string, bool) {
 		case y.stage == stageSign && y.signers[s.point] && y.signatures[s.point] == nil:
 			return HolderTask{Sign: &SignTask{Run: c.cfg.Name, Round: y.set.Announcement.Round, Set: y.hash}}, name, true
 		case y.stage == stageOpen && y.signatures[s.point] != nil && y.answers[s.point] == nil:
-			return HolderTask{Open: &OpenTask{Run: c.cfg.Name, Round: y.set.Announcement.Round, Set: y.hash, Signatures: y.certificate}}, name, true
+			// A certificate is t signatures: a holder verifies no more than it needs.
+			return HolderTask{Open: &OpenTask{Run: c.cfg.Name, Round: y.set.Announcement.Round, Set: y.hash, Signatures: y.certificate[:c.committee.signed.Record.Threshold]}}, name, true
 		}
 	}
 	ticket := k.first(c.state.ticket())

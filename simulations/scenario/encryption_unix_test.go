@@ -114,7 +114,7 @@ func BenchmarkEncryptionRound(b *testing.B) {
 		}
 		var sums []keyshare.PointSum
 		for p, h := range c.holders {
-			answer, err := h.Answer(keyholder.Certificate{Run: s.Run.Name, Round: round, Set: set.Hash(), Signatures: certificate})
+			answer, err := h.Answer(keyholder.Certificate{Run: s.Run.Name, Round: round, Set: set.Hash(), Signatures: certificate[:record.Threshold]})
 			check(err)
 			check(answer.Verify(record, ring, set.Hash(), 1))
 			sums = append(sums, keyshare.PointSum{Point: p + 1, Sum: answer.Sums[0]})

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Recompute what of vectors.json needs only SHA-2, SHA-3 and integers, from
+"""Recompute what of vectors.json needs only SHA-2, ChaCha20 and integers, from
 docs/protocol.md and the package's comments: a second implementation in small.
 
     python3 check.py        prints "ok", or fails at the first difference
@@ -52,13 +52,38 @@ assert seed.hex() == v["public_seed"]
 N, primes = v["n"], v["primes"]
 
 
+def chacha20(key, nonce, length):
+    """The key stream of RFC 8439, section 2.4, from block 1 on."""
+    def quarter(x, a, b, c, d):
+        for to, by, other, turn in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
+            x[to] = (x[to] + x[by]) & 0xffffffff
+            y = x[other] ^ x[to]
+            x[other] = (y << turn | y >> (32 - turn)) & 0xffffffff
+
+    out = b""
+    for block in range(1, 1 + -(-length // 64)):
+        start = list(struct.unpack("<16I", b"expand 32-byte k" + key + struct.pack("<I", block) + nonce))
+        x = start[:]
+        for _ in range(10):
+            for i in range(4):
+                quarter(x, i, 4 + i, 8 + i, 12 + i)
+            for i in range(4):
+                quarter(x, i, 4 + (i + 1) % 4, 8 + (i + 2) % 4, 12 + (i + 3) % 4)
+        out += struct.pack("<16I", *((a + b) & 0xffffffff for a, b in zip(x, start)))
+    return out[:length]
+
+
 def expand(seed):
     out = []
     for j, p in enumerate(primes):
         size, bits = (p.bit_length() + 7) // 8, p.bit_length()
-        stream = hashlib.shake_256(b"sotto/share/v1\0" + seed + bytes([j])).digest(size * N * 16)
-        words = (int.from_bytes(stream[i:i + size], "little") & ((1 << bits) - 1) for i in range(0, len(stream), size))
-        out += [w for w in words if w < p][:N]
+        key, got, n = sha(b"sotto/share/v1\0" + seed + bytes([j])), [], 0
+        while len(got) < N:
+            stream = chacha20(key, struct.pack("<QI", n, 0), 512 * size)
+            words = (int.from_bytes(stream[i:i + size], "little") & ((1 << bits) - 1) for i in range(0, len(stream), size))
+            got += [w for w in words if w < p]
+            n += 1
+        out += got[:N]
     return out
 
 

@@ -79,10 +79,11 @@ func Open(sys fs.FS, o Options) *Meter {
 		s, err := open(sys)
 		if err == nil {
 			m.source = s
-			return m
+			break
 		}
 		m.notes = append(m.notes, err.Error())
 	}
+	m.addCards()
 	return m
 }
 

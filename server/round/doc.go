@@ -11,7 +11,8 @@
 //
 //   - goal reports have been accepted, or
 //   - every client that has not reported has been absent for the grace time
-//     (vacuously so when all have reported), or
+//     (vacuously so when all have reported), or, once there are Min reports, has
+//     had the time that it was given, or
 //   - the deadline has come.
 //
 // It then closes (PhaseClosed) with the sorted set of the clients whose reports

@@ -24,7 +24,14 @@ func drawConfig(t *rapid.T) Config {
 		Grace:    time.Duration(rapid.IntRange(0, 50).Draw(t, "grace")),
 	}
 	for i := range n {
-		c.Cohort = append(c.Cohort, fmt.Sprintf("c%d", n-i))
+		name := fmt.Sprintf("c%d", n-i)
+		c.Cohort = append(c.Cohort, name)
+		if p := rapid.IntRange(0, 40).Draw(t, "patience"); p > 0 {
+			if c.Patience == nil {
+				c.Patience = map[string]time.Duration{}
+			}
+			c.Patience[name] = time.Duration(p)
+		}
 	}
 	c.Min = rapid.IntRange(1, n).Draw(t, "min")
 	c.Goal = rapid.IntRange(c.Min, n+2).Draw(t, "goal")

@@ -118,6 +118,9 @@ func TestKeysAreErased(t *testing.T) {
 	if err != nil || len(names) != 1 || !strings.HasSuffix(names[0].Name(), "-3") {
 		t.Errorf("keys left: %v, %v; want that of round 3", names, err)
 	}
+	if _, ok := h.fresh[Head{"run-1", 3}]; !ok || len(h.fresh) != 1 {
+		t.Errorf("%d keys left in memory, want that of round 3", len(h.fresh))
+	}
 	_, err = h.Keys(KeysWanted{"run-1", 2, 1})
 	want(t, "keys for a signed round", err, keyshare.ErrSpent)
 	_, err = h.Keys(KeysWanted{"run-1", 1, 1})

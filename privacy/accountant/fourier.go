@@ -336,6 +336,10 @@ func (c curves) solve(want, near float64, delta func(float64) float64, over bool
 		return math.Inf(1)
 	}
 	width := math.Max(math.Min(1/(c.of[0].theta+1)/4, near/16), 1e-12)
+	if !over {
+		// A lower bound is worth something in a narrow window alone; a long step would leave it.
+		width /= 64
+	}
 	lo, hi := 0.0, math.Max(near, width)
 	flo, fhi := math.Inf(1), 0.0
 	value := func(x float64) float64 { return math.Log(math.Max(delta(x), 1e-300) / want) }

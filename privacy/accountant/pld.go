@@ -298,12 +298,21 @@ func (e *pldEngine) answer(steps []step, q query, settled float64) (Bound, error
 		at.accuracy *= 4
 		at.pilots = 16 * pilots
 	}
-	for try := 0; ; try++ {
+	for refined, moved := 0, 0; ; {
 		b := e.bounds(m, at, q)
-		if q.forDelta || b.Upper-b.Lower <= math.Max(20*accuracy, 1e-4*b.Upper) || try == 2 {
+		if q.forDelta || b.Upper-b.Lower <= math.Max(20*accuracy, 1e-4*b.Upper) || refined == 2 {
 			return e.publish(b), nil
 		}
+		// Losses that nearly repeat have narrow windows, below which aliasing hides the truth: look again from a little below.
+		if moved == 0 || math.Abs(b.Upper-at.epsilon) > 0.02*at.epsilon && moved < 3 {
+			moved++
+			at.epsilon = 0.99 * b.Upper
+			at.shares = m.split(at.epsilon, at.delta)
+			continue
+		}
+		refined++
 		at.pilots *= 4
+		at.accuracy /= 8
 	}
 }
 

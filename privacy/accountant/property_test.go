@@ -309,3 +309,17 @@ func ExamplePlan() {
 	fmt.Printf("epsilon %.4f at order %v %v\n", r.Upper, r.Order, err)
 	// Output: epsilon 0.7242 at order 19 <nil>
 }
+
+// Sampled Laplace noise, whose losses nearly lie on a lattice: the bounds hold in narrow windows only, which were missed once.
+func TestPLDNearLattices(t *testing.T) {
+	for _, c := range []struct {
+		q, z         float64
+		steps        int64
+		delta, known float64
+	}{{0.7413, 45.8, 59, 3.883e-8, 0.565153}, {0.7413, 45.8, 59, 1e-5, 0.423648}, {0.1, 2, 10, 1e-5, 0.516002}} {
+		r, err := Accountant{Method: PLD, Tightest: true}.Epsilon(SelfComposed{PoissonSampled{c.q, Laplace{c.z}}, c.steps}, c.delta)
+		if err != nil || r.Upper-r.Lower > 1e-4 || math.Abs(r.Estimate-c.known) > 2e-5 {
+			t.Errorf("%+v: %+v, %v", c, r.Bound, err)
+		}
+	}
+}

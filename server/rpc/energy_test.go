@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	clientenergy "github.com/sotto-fl/sotto/client/energy"
 	"github.com/sotto-fl/sotto/client/participant"
 	"github.com/sotto-fl/sotto/internal/costcurve"
@@ -110,4 +112,38 @@ func TestHostileStates(t *testing.T) {
 			t.Errorf("%s: taken as %+v, %+v", name, o, s)
 		}
 	}
+}
+
+// Whatever a client declares is refused, or is within what it may tell.
+func FuzzDeclared(f *testing.F) {
+	percent, above := uint32(50), 1.0
+	for _, r := range []*pb.Ready{
+		{},
+		{Offer: &pb.Offer{Task: "t", Curve: curve(f).Append(nil), BatteryPercent: &percent, BatteryJoules: 3 << 16, Link: 4}},
+		{Spent: []*pb.Spent{{Joules: 5, RelativeError: 0.1, AboveIdle: &above, Phase: 4}}},
+	} {
+		b, err := proto.Marshal(r)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var r pb.Ready
+		if proto.Unmarshal(b, &r) != nil {
+			return
+		}
+		offer, spent, err := declared(&r)
+		if err != nil {
+			return
+		}
+		if offer != nil && offer.State.Validate() != nil || len(spent) > maxSpent {
+			t.Fatalf("%+v, %d readings", offer, len(spent))
+		}
+		for _, s := range spent {
+			if s.Joules.Validate() != nil || s.AboveIdle != nil && !(*s.AboveIdle >= 0 && *s.AboveIdle <= s.Joules.Value) {
+				t.Fatalf("%+v", s)
+			}
+		}
+	})
 }

@@ -96,6 +96,8 @@ func (p *Participant) permit(o Order, c privacy.Contract) error {
 	switch {
 	case o.Plan.Tasks != 0 && c.Unit != privacy.UnitClient:
 		return refuse("the order asks for %d steps, and the work is a secret batch: the server may choose mode and start only", o.Plan.Tasks)
+	case c.Counts != privacy.CountsPublic:
+		return refuse("it says that numbers of records are %s, and this client has told its own as it is", c.Counts)
 	case c.Parameters != p.layout.Size():
 		return refuse("it is for %d parameters, the model has %d", c.Parameters, p.layout.Size())
 	case c.Unit != privacy.UnitClient && p.task.Batch > c.MicroBatch:

@@ -65,6 +65,7 @@ func TestContractIsHeldAgainstTaskAndData(t *testing.T) {
 		"larger sums":          {change: func(c *privacy.Contract) { c.MicroBatch = 1 }, want: ErrRefused, text: "(batch)"},
 		"another model":        {change: func(c *privacy.Contract) { c.Parameters = 11 }, want: ErrRefused, text: "11 parameters"},
 		"larger sums, later":   {later: func(p *Participant) { p.task.Batch = 3 }, want: ErrRefused, text: "(batch)"},
+		"bucketed counts":      {change: func(c *privacy.Contract) { c.Counts = privacy.CountsBucketed }, want: ErrRefused, text: "has told its own as it is"},
 		"no upload time":       {change: func(c *privacy.Contract) { c.UploadAfter = 0 }, want: ErrRefused, text: "tells how large it is"},
 		"no groups":            {change: func(c *privacy.Contract) { c.Unit = privacy.UnitGroup }, want: errLocal, text: "images have none"},
 		"few groups":           {change: func(c *privacy.Contract) { c.Unit = privacy.UnitGroup }, later: grouped(0, 0, 1, 2), want: errLocal, text: "this client has 3"},

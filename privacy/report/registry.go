@@ -67,7 +67,7 @@ func (r *Report) Registry() ([]byte, error) {
 	e.Flavor.BoundOnInput = "1"
 	e.Flavor.OutputMeasure = "hockey-stick divergence"
 	e.Flavor.DataDomain = r.Study.Data
-	e.Flavor.Unprotected = "who takes part as an owner of data, numbers of records (public or bucketed), sizes and times of messages"
+	e.Flavor.Unprotected = "who takes part as an owner of data, numbers of records, sizes and times of messages"
 	e.Loss.Unit, e.Loss.Description = c.Unit, unit(c)
 	e.Model.Name = "distributed: noise is added in shares by the contributors"
 	if c.None() {

@@ -46,9 +46,6 @@ func (m clientMean) read(round int, values []int64, _ []float64, rec *Record) ([
 // validateClients refuses what contradicts a contract for unit client.
 func (c Config) validateClients() (problems []error) {
 	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if c.Task.ValidationFraction != 0 {
-		bad("task.validation_fraction: got %g, want 0: a contract releases no validation losses, so that those records would serve nobody", c.Task.ValidationFraction)
-	}
 	if k := c.Contract; k.Lane == privacy.LaneB && c.Rounds.Cohort != 0 {
 		bad("rounds.cohort: got %d, want 0 in lane B: clients' own coins decide who takes part, and drawing some of them first would not be independent coins any more", c.Rounds.Cohort)
 	}

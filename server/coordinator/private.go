@@ -51,6 +51,12 @@ func (c Config) validatePrivacy() error {
 	if k.Unit == privacy.UnitClient {
 		problems = append(problems, c.validateClients()...)
 	}
+	if k.Counts != privacy.CountsPublic {
+		bad("contract.counts: got %q, want %s: clients tell how many records they hold when they connect, before they know of a contract, so that no server can promise less", k.Counts, privacy.CountsPublic)
+	}
+	if c.Task.ValidationFraction != 0 {
+		bad("task.validation_fraction: got %g, want 0: a contract releases no validation losses, so that those records would serve nobody", c.Task.ValidationFraction)
+	}
 	if c.Encryption == "none" {
 		bad("encryption: got none, want threshold: the contract is part of what clients encrypt for, and the server would see single noise shares, of which one does not protect its owner")
 	}

@@ -31,6 +31,13 @@ func TestContractIsHeldAgainstConfiguration(t *testing.T) {
 		"encryption: got none":      func(c *Config) { c.Encryption = "none" },
 		"rounds.count: got 3":       func(c *Config) { c.Rounds.Count = 3 },
 		"weights: got \"examples\"": func(c *Config) { c.Weights = "examples" },
+		"contract.counts: got \"bucketed\", want public": func(c *Config) { c.Contract.Counts = privacy.CountsBucketed },
+
+		// What would need the clients' losses or counts, which a contract does not release.
+		"task.validation_fraction: got 0.1":   func(c *Config) { c.Task.ValidationFraction = 0.1 },
+		"schedule, early_stopping: they look": func(c *Config) { c.EarlyStop.Patience = 2 },
+		"schedule, early_stopping: they":      func(c *Config) { c.Schedule.Kind = "plateau" },
+		"contract.adaptive_clip.quantile:":    func(c *Config) { c.Contract.Adaptive = privacy.AdaptiveClip{Quantile: 0.5, Rate: 0.2, BitNoise: 5} },
 	} {
 		c := privateConfig()
 		change(&c)

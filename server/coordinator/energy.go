@@ -270,6 +270,9 @@ func (c *Coordinator) assign(ctx context.Context, number int, ready []Info) ([]I
 		}
 	}
 	assigned, err := c.scheduler.Plan(r)
+	if err == nil {
+		err = policy.Permitted(r, assigned)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("energy policy %s: %w", c.cfg.Energy.Policy, err)
 	}

@@ -10,6 +10,9 @@ func (e Exponential) curve(a float64) float64 {
 		return 0
 	}
 	eighth := e.Epsilon * e.Epsilon / 8
+	if e.Epsilon < 1e-4 { // first is less than eighth by a share of epsilon squared, and has no digits left
+		return math.Min(eighth*a, e.Epsilon)
+	}
 	x := e.Epsilon / math.Expm1(e.Epsilon)
 	first := x - 1 - math.Log(x)
 	if e.Epsilon > 30 { // x is next to nothing, and its log may not be a number
@@ -46,14 +49,26 @@ func (e RandomizedResponse) curve(adj Adjacency, a float64) float64 {
 	worst := 0.0
 	for _, add := range []bool{false, true} {
 		var f law
+		v, widest := 0.0, 0.0
 		for _, x := range e.losses(adj, add) {
 			f.add(x.loss, x.p)
+			widest = math.Max(widest, math.Abs(x.loss))
 		}
-		v := 0.0
 		switch {
 		case math.IsInf(a, 1):
 			for _, l := range f.l {
 				v = math.Max(v, l)
+			}
+		case a*widest < 1: // E_Q 1 is 1; what is subtracted of it leaves terms that cancel nothing
+			for i, l := range f.l {
+				if a == 1 {
+					v += f.p[i] * bend(-l)
+				} else {
+					v += f.p[i] * (bend((a-1)*l)/(a-1) + bend(-l))
+				}
+			}
+			if a > 1 {
+				v = math.Log1p((a-1)*v) / (a - 1)
 			}
 		case a == 1:
 			for i, l := range f.l {

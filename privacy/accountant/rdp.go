@@ -222,22 +222,40 @@ func SkellamRDP(e Skellam, a int) float64 {
 
 // laplaceRDP is exact; Mironov 2017, Proposition 6. eps is sensitivity over scale.
 func laplaceRDP(eps, a float64) float64 {
-	if math.IsInf(a, 1) {
+	switch {
+	case math.IsInf(a, 1):
 		return eps
-	}
-	if a == 1 {
-		return eps + math.Expm1(-eps)
+	case a == 1:
+		return bend(-eps)
+	case a*eps < 1: // below, two terms near eps leave the square of eps
+		return math.Log1p((a*bend((a-1)*eps)+(a-1)*bend(-a*eps))/(2*a-1)) / (a - 1)
 	}
 	return eps + math.Log1p((a-1)*math.Expm1(eps*(1-2*a))/(2*a-1))/(a-1)
 }
 
-// pureRDP is the divergence of randomised response, which dominates every eps-DP mechanism.
+// pureRDP is the divergence of randomised response, which dominates every eps-DP mechanism: the log of the quotient of
+// cosh((a-1/2) eps) and cosh(eps/2), over a-1.
 func pureRDP(eps, a float64) float64 {
-	if math.IsInf(a, 1) || eps > 500 {
+	switch {
+	case math.IsInf(a, 1) || eps > 500:
 		return eps
-	}
-	if a == 1 {
+	case a == 1:
 		return eps * math.Tanh(eps/2)
+	case a*eps < 1:
+		return math.Log1p(2*math.Sinh(a*eps/2)*math.Sinh((a-1)*eps/2)/math.Cosh(eps/2)) / (a - 1)
 	}
 	return math.Min(eps, (a*eps+math.Log1p(math.Exp((1-2*a)*eps))-eps-math.Log1p(math.Exp(-eps)))/(a-1))
+}
+
+// bend is e^x - 1 - x, to all digits however small x is. It is never negative, so that sums of it cancel nothing.
+func bend(x float64) float64 {
+	if math.Abs(x) > 0.1 {
+		return math.Expm1(x) - x
+	}
+	sum, term := 0.0, x*x/2
+	for k := 3.0; math.Abs(term) > 1e-18*sum; k++ {
+		sum += term
+		term *= x / k
+	}
+	return sum
 }

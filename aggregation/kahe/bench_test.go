@@ -14,6 +14,7 @@ import (
 	"github.com/sotto-fl/sotto/aggregation/kahe"
 	"github.com/sotto-fl/sotto/aggregation/keyshare"
 	"github.com/sotto-fl/sotto/aggregation/terms"
+	"github.com/sotto-fl/sotto/internal/roomy"
 	"github.com/sotto-fl/sotto/internal/statement"
 	"github.com/tuneinsight/lattigo/v5/core/rlwe"
 	"github.com/tuneinsight/lattigo/v5/schemes/bgv"
@@ -231,11 +232,16 @@ func BenchmarkAddUpload(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		spool, err := os.Create(filepath.Join(b.TempDir(), "spool"))
-		if err != nil {
-			b.Fatal(err)
+		folder := b.TempDir()
+		create := func() *roomy.File {
+			f, err := os.Create(filepath.Join(folder, "spool"))
+			if err != nil {
+				b.Fatal(err)
+			}
+			return roomy.New(f)
 		}
-		defer spool.Close()
+		spool := create()
+		defer func() { spool.Close() }()
 		announcement, known := w.announcement.Hash(), &keyshare.Known{}
 		checker, sum := kahe.NewSum(p), kahe.NewSum(p)
 		uploads, used := 0, time.Duration(0)
@@ -247,9 +253,10 @@ func BenchmarkAddUpload(b *testing.B) {
 				b.StopTimer()
 				used += processorTime() - mark
 				sum = kahe.NewSum(p)
-				if err := spool.Truncate(0); err != nil {
+				if err := errors.Join(spool.Close(), os.Remove(spool.Name())); err != nil {
 					b.Fatal(err)
 				}
+				spool = create()
 				mark = processorTime()
 				b.StartTimer()
 			}

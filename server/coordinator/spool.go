@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/sotto-fl/sotto/internal/roomy"
 )
 
 // Spools keeps uploads outside memory. At most one attempt is under way at a time.
@@ -56,10 +58,10 @@ func (d Folder) open(ticket uint64, attempt, flags int) (Spool, error) {
 	if err != nil {
 		return nil, err
 	}
-	return folderSpool{f}, nil
+	return folderSpool{roomy.New(f)}, nil
 }
 
-type folderSpool struct{ *os.File }
+type folderSpool struct{ *roomy.File }
 
 // Sync also makes the file's name durable.
 func (s folderSpool) Sync() error {
@@ -89,13 +91,13 @@ func (Temporary) Create(uint64, int) (Spool, error) {
 	if err := os.Remove(f.Name()); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return unnamed{f}, nil
+	return unnamed{roomy.New(f)}, nil
 }
 
 // Open implements Spools.
 func (Temporary) Open(uint64, int) (Spool, error) { return nil, fs.ErrNotExist }
 
-type unnamed struct{ *os.File }
+type unnamed struct{ *roomy.File }
 
 func (unnamed) Sync() error { return nil }
 

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/sotto-fl/sotto/internal/costcurve"
+	"github.com/sotto-fl/sotto/internal/csvlog"
 	"github.com/sotto-fl/sotto/internal/term"
 	"github.com/sotto-fl/sotto/server/coordinator"
 	"github.com/sotto-fl/sotto/server/energy"
@@ -39,30 +40,17 @@ var energyHeader = []string{"time", "round", "attempt", "client", "phase", "joul
 func (l *energyLog) Spent(client string, spent []coordinator.Spent) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	var b bytes.Buffer
-	w := csv.NewWriter(&b)
-	if info, err := f.Stat(); err != nil {
-		return err
-	} else if info.Size() == 0 {
-		w.Write(energyHeader)
-	}
 	number := func(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
-	for _, s := range spent {
+	rows := make([][]string, len(spent))
+	for i, s := range spent {
 		above := "" // a device that was not calibrated cannot tell
 		if s.AboveIdle != nil {
 			above = number(*s.AboveIdle)
 		}
-		w.Write([]string{time.Now().UTC().Format(time.RFC3339), strconv.Itoa(s.Round), strconv.Itoa(s.Attempt), client, s.Phase,
-			number(s.Joules.Value), strconv.Itoa(int(s.Joules.Tier)), number(s.Joules.RelErr), number(s.Elapsed.Seconds()), s.Source, above})
+		rows[i] = []string{time.Now().UTC().Format(time.RFC3339), strconv.Itoa(s.Round), strconv.Itoa(s.Attempt), client, s.Phase,
+			number(s.Joules.Value), strconv.Itoa(int(s.Joules.Tier)), number(s.Joules.RelErr), number(s.Elapsed.Seconds()), s.Source, above}
 	}
-	w.Flush()
-	_, err = f.Write(b.Bytes())
-	return err
+	return csvlog.Append(l.path, energyHeader, rows)
 }
 
 // measured is what clients told: a row by client, phase and tier, and what of it was waiting.

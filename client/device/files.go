@@ -14,6 +14,7 @@ import (
 
 	"github.com/sotto-fl/sotto/client/energy"
 	"github.com/sotto-fl/sotto/internal/costcurve"
+	"github.com/sotto-fl/sotto/internal/csvlog"
 )
 
 // SaveProfile writes the profile into dir, whole or not at all, for its owner only.
@@ -43,31 +44,17 @@ var header = []string{"time", "round", "attempt", "phase", "joules", "above_idle
 
 // write appends readings to the log, each line whole.
 func (d *Device) write(round, attempt int, readings []energy.Reading) error {
-	path := filepath.Join(d.dir, LogFile)
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	var b bytes.Buffer
-	w := csv.NewWriter(&b)
-	if info, err := f.Stat(); err != nil {
-		return err
-	} else if info.Size() == 0 {
-		w.Write(header)
-	}
 	number := func(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
-	for _, r := range readings {
+	rows := make([][]string, len(readings))
+	for i, r := range readings {
 		above := "" // without a calibration nobody knows what idling takes
 		if d.profile != nil {
 			above = number(r.AboveIdle(d.profile.IdleWatts.Value).Value)
 		}
-		w.Write([]string{d.options.Now().UTC().Format(time.RFC3339), strconv.Itoa(round), strconv.Itoa(attempt), r.Phase.String(), number(r.Value), above,
-			strconv.Itoa(int(r.Tier)), number(r.RelErr), number(r.Elapsed.Seconds()), r.Source})
+		rows[i] = []string{d.options.Now().UTC().Format(time.RFC3339), strconv.Itoa(round), strconv.Itoa(attempt), r.Phase.String(), number(r.Value), above,
+			strconv.Itoa(int(r.Tier)), number(r.RelErr), number(r.Elapsed.Seconds()), r.Source}
 	}
-	w.Flush()
-	_, err = f.Write(b.Bytes())
-	return err
+	return csvlog.Append(filepath.Join(d.dir, LogFile), header, rows)
 }
 
 // Total is what one phase took, with one tier, over all rounds of a log.

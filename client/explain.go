@@ -8,9 +8,11 @@ import (
 	"io/fs"
 	"net"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/sotto-fl/sotto/client/identity"
+	"github.com/sotto-fl/sotto/client/rpc"
 	"github.com/sotto-fl/sotto/internal/config"
 )
 
@@ -29,6 +31,8 @@ func explain(err error, address string) error {
 		return nil
 	case errors.As(err, &resolve):
 		return unreachable("no such host")
+	case errors.Is(err, rpc.ErrUnreachable):
+		return unreachable(strings.TrimPrefix(err.Error(), rpc.ErrUnreachable.Error()+": "))
 	case errors.Is(err, context.DeadlineExceeded):
 		return unreachable("no answer in time")
 	case errors.As(err, &untrusted), errors.Is(err, identity.ErrWrongAuthority):

@@ -3,9 +3,11 @@ package rpc
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/sotto-fl/sotto/client/participant"
@@ -21,6 +23,7 @@ var (
 	ErrBusy              = errors.New("the server is busy")
 	ErrNoRecord          = errors.New("the run waits for its committee of key holders")
 	ErrHalted            = errors.New("the run waits for the server's operator")
+	ErrUnreachable       = errors.New("the server cannot be reached")
 )
 
 // outcomes mirrors the table in server/rpc. What several reasons share is all a
@@ -68,7 +71,17 @@ func outcome(err error) error {
 			o.after = d.GetRetryDelay().AsDuration()
 		}
 	}
-	if o.sentinel == nil {
+	switch {
+	case o.sentinel != nil:
+	case st.Code() == codes.Unavailable:
+		// gRPC has no more than a text of what the network said, the reason last.
+		o.sentinel = ErrUnreachable
+		o.text = st.Message()
+		if i := strings.LastIndex(o.text, ": "); i >= 0 {
+			o.text = o.text[i+2:]
+		}
+		o.text = strings.TrimSuffix(o.text, `"`)
+	default:
 		return fmt.Errorf("%s (%s)", st.Message(), st.Code())
 	}
 	return o
@@ -82,7 +95,7 @@ type refusal struct {
 }
 
 func (r *refusal) Error() string {
-	if r.sentinel == participant.ErrRefused {
+	if r.sentinel == participant.ErrRefused || r.sentinel == ErrUnreachable {
 		return fmt.Sprintf("%v: %s", r.sentinel, r.text)
 	}
 	return r.text

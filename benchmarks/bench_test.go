@@ -58,8 +58,8 @@ func grid(b *testing.B, f func(b *testing.B, model string, batch int)) {
 
 func BenchmarkTrainStep(b *testing.B) {
 	b.Logf("kernel path %s, available %v", kernel.Name(), kernel.Available())
-	grid(b, func(b *testing.B, model string, batch int) {
-		t := task(b, model, batch, batch, 1)
+	step := func(b *testing.B, model string, batch int, t *Task) {
+		b.ReportAllocs()
 		measure(b, model, batch, DenseMFLOP, t.Step)
 		if w := t.Net.Work(); len(w.Live) > 0 {
 			b.ReportMetric(w.MFLOP, "MFLOP/sample")
@@ -67,6 +67,13 @@ func BenchmarkTrainStep(b *testing.B) {
 				b.ReportMetric(100*v, fmt.Sprintf("%%live-conv%d", i+1))
 			}
 		}
+	}
+	grid(b, func(b *testing.B, model string, batch int) { step(b, model, batch, task(b, model, batch, batch, 1)) })
+	// White noise leaves more outputs alive than any picture.
+	b.Run("cifar-cnn/batch=64/white-noise", func(b *testing.B) {
+		t := task(b, "cifar-cnn", 64, 64, 1)
+		t.White()
+		step(b, "cifar-cnn", 64, t)
 	})
 }
 
@@ -130,14 +137,13 @@ func dpRound(b *testing.B, model string) func() {
 }
 
 // plainRound is what dpRound is compared with: the same records in plain training
-// steps of 64. The rate is zero, so that both see the same weights and so the same
-// share of live gradients.
+// steps of 64.
 func plainRound(b *testing.B) func() {
 	t := task(b, "cifar-cnn", 64, records, 1)
 	size := len(t.X) / records
 	return func() {
 		for lo := 0; lo < records; lo += 64 {
-			t.Train(t.X[lo*size:(lo+64)*size], t.Labels[lo:lo+64], 0)
+			t.Train(t.X[lo*size:(lo+64)*size], t.Labels[lo:lo+64])
 		}
 	}
 }
@@ -158,11 +164,10 @@ func BenchmarkPlainRound(b *testing.B) {
 
 // BenchmarkRatio times two pieces of work in turns of 20 ms or more and reports the
 // median over turns of the quotient of their times for one example, by the thread's
-// processor time. The rate of training is zero: both see the same weights.
+// processor time.
 func BenchmarkRatio(b *testing.B) {
 	step := func(batch int, clipped bool) func() {
 		t := task(b, "cifar-cnn", batch, batch, 1)
-		t.LR = 0
 		if clipped {
 			return t.ClippedStep
 		}

@@ -11,8 +11,10 @@ var ops512 = ops{
 var ops256 = ops{
 	sums: sums256w, sumsFull: sums256full, sumsOne: sums256one,
 	compress: compress256, compressTaps: compressTaps256, live: live256,
-	maxPool: maxPool256, maxPool4: maxPool4w256, maxPoolBack: maxPoolBack256, winogradIn: winogradIn256, winogradPool: winogradPool256,
-	relu: relu256, tanh: tanh256, reluBack: reluBack256, tanhBack: tanhBack256,
+	maxPool: maxPool256, maxPool4: maxPool4w256, maxPoolBack: maxPoolBack256,
+	winogradIn: winogradIn256, winogradWeights: winogradWeights256, winogradPool: winogradPool256,
+	winogradProduct: [7]func(a, b, c *float32, blocks, count, depth, factor uintptr){1: winogradProduct1w256, winogradProduct2w256, winogradProduct3w256, winogradProduct4w256, winogradProduct5w256, winogradProduct6w256},
+	relu:            relu256, tanh: tanh256, reluBack: reluBack256, tanhBack: tanhBack256,
 	axpy: axpy256, scale: scale256, axpy64: axpy64256, squares: squares256, adam: adam256, momentum: momentum256,
 }
 

@@ -143,7 +143,6 @@ func BenchmarkProduct(b *testing.B) {
 			parts int
 		}{
 			{"conv2", Product{Reps: 16, Rows: 16, Cols: 64, Segs: 3, Depth: 96, ARep: 18 * 32, ARow: 32, ASeg: 18 * 32, ADepth: 1, BSeg: 96 * 64, BDepth: 64, CRep: 16 * 64, CRow: 64}, 1},
-			{"conv2-F(2,3)", Product{Reps: 1, Rows: 128, Cols: 64, Segs: 3, Depth: 32, ARow: 32, ASeg: 8 * 32, ADepth: 1, BSeg: 32 * 64, BDepth: 64, CRow: 64}, 1},
 			{"conv1", Product{Reps: 32, Rows: 32, Cols: 32, Segs: 3, Depth: 9, ARep: 34 * 3, ARow: 3, ASeg: 34 * 3, ADepth: 1, BSeg: 9 * 32, BDepth: 32, CRep: 32 * 32, CRow: 32}, 1},
 			{"fc1", Product{Reps: 1, Rows: batch, Cols: outputs, Segs: 1, Depth: inputs, ARow: inputs + pad, ADepth: 1, BDepth: outputs, CRow: outputs}, 1},
 			{"fc1-batch-10", Product{Reps: 1, Rows: 10, Cols: outputs, Segs: 1, Depth: inputs, ARow: inputs + pad, ADepth: 1, BDepth: outputs, CRow: outputs}, 1},

@@ -23,7 +23,7 @@ type pooledConv struct {
 	// poolStride is the pool's, band the pooled rows that are computed together.
 	poolStride, band int
 	pooled           []pooledScratch
-	winograd         *winograd // nil where the convolution is computed directly
+	winograd         *kernel.Winograd // nil where the convolution is computed directly
 }
 
 type pooledScratch struct {
@@ -34,7 +34,7 @@ type pooledScratch struct {
 	offsets   []int32 // a strip of the same as (channel, pooled pixel)
 	list      *kernel.List
 
-	factors, products []float32 // of Winograd's algorithm
+	winograd *kernel.WinogradScratch
 }
 
 func newPooledConv(n *simd, s, p step, v views, in, out frame, relu bool) *pooledConv {
@@ -73,7 +73,9 @@ func newPooledConv(n *simd, s, p step, v views, in, out frame, relu bool) *poole
 	// Rows of a band stay in an L2 cache until they are pooled. To keep them in L1
 	// would cost more in calls than it saves.
 	l.band = max(1, min(p.out.H, 136<<10/(4*p.Stride*s.out.W*s.Out)))
-	l.chooseWinograd()
+	if l.winograd = l.newWinograd(); l.winograd != nil {
+		l.forwardFLOP = l.winograd.FLOP()
+	}
 	return l
 }
 
@@ -93,7 +95,7 @@ func (l *pooledConv) scratch(n int) {
 			list: kernel.NewList(max(4*pixels, len(l.sums)), size),
 		}
 		if l.winograd != nil {
-			l.pooled[i].factors, l.pooled[i].products = l.winograd.scratch()
+			l.pooled[i].winograd = l.winograd.NewScratch()
 		} else {
 			l.pooled[i].full = kernel.Alloc(((l.band-1)*l.poolStride + 2) * row)
 		}
@@ -101,6 +103,10 @@ func (l *pooledConv) scratch(n int) {
 }
 
 func (l *pooledConv) forward(w *worker, e int, in, out []float32) {
+	if l.winograd != nil {
+		l.winograd.MaxPool(l.pooled[w.id].winograd, in, l.in.row, out[l.pool.origin:], l.pool.row, l.args(e), l.relu)
+		return
+	}
 	for top := 0; top < l.pool.H; top += l.band {
 		rows := min(l.band, l.pool.H-top)
 		l.convolveBand(w, in, top, rows)
@@ -111,20 +117,12 @@ func (l *pooledConv) forward(w *worker, e int, in, out []float32) {
 // convolveBand computes the outputs that pooled rows from top on need, and
 // poolBand pools them.
 func (l *pooledConv) convolveBand(w *worker, in []float32, top, rows int) {
-	if l.winograd != nil {
-		l.convolveWinograd(w, in, top, rows)
-		return
-	}
 	p := &l.bufs[w.id].product
 	p.Reps = (rows-1)*l.poolStride + 2
 	l.convolve(p, in[top*l.poolStride*l.Stride*l.in.row:], l.pooled[w.id].full)
 }
 
 func (l *pooledConv) poolBand(w *worker, e int, out []float32, top, rows int) {
-	if l.winograd != nil {
-		l.poolWinograd(w, e, out, top, rows)
-		return
-	}
 	full, arg := l.pooled[w.id].full, l.args(e)
 	row := l.step.out.W * l.Out
 	for y := range rows {

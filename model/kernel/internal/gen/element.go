@@ -13,8 +13,7 @@ func elements(v isa) {
 	v.maxPool()
 	v.maxPool4()
 	if !v.wide() {
-		v.winogradIn()
-		v.winogradPool()
+		v.winograd()
 	}
 	v.maxPoolBack()
 	v.elementwise("relu", []string{"y"}, func(in []reg.VecVirtual) {
@@ -230,12 +229,12 @@ func (v isa) maxPool4() {
 			a.load(Mem{Base: xp, Index: offset[i], Scale: 1}, in[i])
 		}
 		return in
-	})
+	}, func() { ADDQ(mustParam("step"), x) })
 }
 
 // pool4 is the rest of a kernel that pools four values, which load makes of what
-// is at an address.
-func (v isa) pool4(x, y, arg, pixels, relu reg.GPVirtual, load func(a access, xp reg.GPVirtual) [4]reg.VecVirtual) {
+// is at an address. y and arg advance by the channels, and next goes to the next pixel.
+func (v isa) pool4(x, y, arg, pixels, relu reg.GPVirtual, load func(a access, xp reg.GPVirtual) [4]reg.VecVirtual, next func()) {
 	one, zeros := v.vec(), v.vec()
 	v.broadcast(math.Float32frombits(1), one)
 	zero(zeros)
@@ -315,7 +314,7 @@ func (v isa) pool4(x, y, arg, pixels, relu reg.GPVirtual, load func(a access, xp
 		ADDQ(live, arg)
 		LEAQ(Mem{Base: y, Index: live, Scale: 4}, y)
 	})
-	ADDQ(mustParam("step"), x)
+	next()
 	DECQ(pixels)
 	JNZ(LabelRef("pixel"))
 	VZEROUPPER()

@@ -2268,7 +2268,7 @@ loop:
 	RET
 
 // func adam256(w *float32, dw *float32, m *float32, u *float32, n uintptr, s *[6]float32, masks int64)
-// Requires: AVX, FMA3, SSE
+// Requires: AVX, FMA3, MMX+, SSE
 TEXT ·adam256(SB), NOSPLIT, $8-56
 	STMXCSR      (SP)
 	MOVL         (SP), AX
@@ -2287,8 +2287,59 @@ TEXT ·adam256(SB), NOSPLIT, $8-56
 	VBROADCASTSS 12(DI), Y3
 	VBROADCASTSS 16(DI), Y4
 	VBROADCASTSS 20(DI), Y5
-	CMPQ         SI, $0x08
-	JLT          tail
+	XORQ         DI, DI
+	SUBQ         $0x10, SI
+	JLT          rest
+
+line:
+	PREFETCHT0  1024(DX)(DI*4)
+	PREFETCHT0  1024(BX)(DI*4)
+	VMOVUPS     (CX)(DI*4), Y6
+	VMOVUPS     (DX)(DI*4), Y7
+	VMOVUPS     (BX)(DI*4), Y8
+	VSUBPS      Y7, Y6, Y9
+	VFMADD231PS Y0, Y9, Y7
+	VMOVUPS     Y7, (DX)(DI*4)
+	VMULPS      Y6, Y6, Y6
+	VMULPS      Y1, Y8, Y8
+	VFMADD231PS Y2, Y6, Y8
+	VMOVUPS     Y8, (BX)(DI*4)
+	VSQRTPS     Y8, Y9
+	VFMADD213PS Y5, Y4, Y9
+	VMULPS      Y3, Y7, Y7
+	VDIVPS      Y9, Y7, Y7
+	VMOVUPS     (AX)(DI*4), Y6
+	VSUBPS      Y7, Y6, Y6
+	VMOVUPS     Y6, (AX)(DI*4)
+	VMOVUPS     32(CX)(DI*4), Y6
+	VMOVUPS     32(DX)(DI*4), Y7
+	VMOVUPS     32(BX)(DI*4), Y8
+	VSUBPS      Y7, Y6, Y9
+	VFMADD231PS Y0, Y9, Y7
+	VMOVUPS     Y7, 32(DX)(DI*4)
+	VMULPS      Y6, Y6, Y6
+	VMULPS      Y1, Y8, Y8
+	VFMADD231PS Y2, Y6, Y8
+	VMOVUPS     Y8, 32(BX)(DI*4)
+	VSQRTPS     Y8, Y9
+	VFMADD213PS Y5, Y4, Y9
+	VMULPS      Y3, Y7, Y7
+	VDIVPS      Y9, Y7, Y7
+	VMOVUPS     32(AX)(DI*4), Y6
+	VSUBPS      Y7, Y6, Y6
+	VMOVUPS     Y6, 32(AX)(DI*4)
+	ADDQ        $0x10, DI
+	SUBQ        $0x10, SI
+	JGE         line
+
+rest:
+	ADDQ $0x10, SI
+	LEAQ (AX)(DI*4), AX
+	LEAQ (CX)(DI*4), CX
+	LEAQ (DX)(DI*4), DX
+	LEAQ (BX)(DI*4), BX
+	CMPQ SI, $0x08
+	JLT  tail
 
 full:
 	VMOVUPS     (CX), Y6

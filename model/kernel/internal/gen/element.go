@@ -524,6 +524,10 @@ func flush() (restore func()) {
 	return func() { LDMXCSR(old) }
 }
 
+// adamAhead is how far ahead, in bytes, adam asks for the moments: they come from
+// beyond an L2 cache, in runs too short for the processor to see far ahead by itself.
+const adamAhead = 1024
+
 // adam is one step of optim's rule; s holds 1-beta1, beta2, 1-beta2, rate, scale
 // and epsilon.
 func (v isa) adam() {
@@ -536,26 +540,51 @@ func (v isa) adam() {
 		c[i] = v.vec()
 		VBROADCASTSS(at(s, 4*i), c[i])
 	}
-	v.span("", n, func() reg.GPVirtual { return param("masks") }, func(a access) {
+	update := func(a access, w, g, m, u Mem) {
 		gv, mv, uv, wv := v.vec(), v.vec(), v.vec(), v.vec()
-		a.load(at(g, 0), gv)
-		a.load(at(m, 0), mv)
-		a.load(at(u, 0), uv)
+		a.load(g, gv)
+		a.load(m, mv)
+		a.load(u, uv)
 		d := v.vec()
 		VSUBPS(mv, gv, d)
 		VFMADD231PS(c[0], d, mv)
-		a.store(mv, at(m, 0))
+		a.store(mv, m)
 		VMULPS(gv, gv, gv)
 		VMULPS(c[1], uv, uv)
 		VFMADD231PS(c[2], gv, uv)
-		a.store(uv, at(u, 0))
+		a.store(uv, u)
 		VSQRTPS(uv, d)
 		VFMADD213PS(c[5], c[4], d)
 		VMULPS(c[3], mv, mv)
 		VDIVPS(d, mv, mv)
-		a.load(at(w, 0), wv)
+		a.load(w, wv)
 		VSUBPS(mv, wv, wv)
-		a.store(wv, at(w, 0))
+		a.store(wv, w)
+	}
+	if !v.wide() { // two vectors, a cache line, at a time
+		i, line := GP64(), 2*v.lanes
+		XORQ(i, i)
+		SUBQ(Imm(uint64(line)), n)
+		JLT(LabelRef("rest"))
+		Label("line")
+		element := func(p reg.GPVirtual, disp int) Mem { return Mem{Base: p, Index: i, Scale: 4, Disp: disp} }
+		PREFETCHT0(element(m, adamAhead))
+		PREFETCHT0(element(u, adamAhead))
+		for k := range 2 {
+			d := k * v.bytes()
+			update(access{isa: v}, element(w, d), element(g, d), element(m, d), element(u, d))
+		}
+		ADDQ(Imm(uint64(line)), i)
+		SUBQ(Imm(uint64(line)), n)
+		JGE(LabelRef("line"))
+		Label("rest")
+		ADDQ(Imm(uint64(line)), n)
+		for _, p := range []reg.GPVirtual{w, g, m, u} {
+			LEAQ(element(p, 0), p)
+		}
+	}
+	v.span("", n, func() reg.GPVirtual { return param("masks") }, func(a access) {
+		update(a, at(w, 0), at(g, 0), at(m, 0), at(u, 0))
 		for _, p := range []reg.GPVirtual{w, g, m, u} {
 			ADDQ(Imm(uint64(v.bytes())), p)
 		}

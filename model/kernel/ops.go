@@ -24,6 +24,20 @@ type ops struct {
 	squares         func(x *float32, n uintptr) float64
 	adam            func(w, dw, m, u *float32, n uintptr, s *[6]float32, masks int64)
 	momentum        func(w, dw, m *float32, n uintptr, s *[2]float32, masks int64)
+	pooledOps
 }
 
 type sums func(counts, place, offset *int32, weight, src, dst *float32, groups, srcRow, dstRow, tail uintptr, masks int64)
+
+// pooledOps are those of convolutions under a 2x2 pool; nil where lists serve all.
+type pooledOps struct {
+	sumBits     [4][13]sumBits // as sums
+	sumBitsFull [4][13]sumBits
+	bits        func(dy *float32, arg *uint8, pixels, n uintptr, sets *uint64, masks int64)
+	quads       func(a, b, dst *float32, n, right uintptr, masks int64)
+	selected    [mostSelected + 1]selected // by quads
+}
+
+type sumBits func(groups *int32, count uintptr, sets *uint64, weight, src, dst *float32, step, srcRow, dstRow, ahead, tail uintptr, masks int64)
+
+type selected func(quads *float32, selector *int32, weight, dst *float32, rows, pixels, step, pixel, row, dstRow uintptr)

@@ -3,16 +3,49 @@
 package kernel
 
 //go:noescape
+func bits256(dy *float32, arg *uint8, pixels uintptr, n uintptr, sets *uint64, masks int64)
+
+//go:noescape
+func quads256(a *float32, b *float32, dst *float32, n uintptr, right uintptr, masks int64)
+
+//go:noescape
+func selected1256(quads *float32, selector *int32, weight *float32, dst *float32, rows uintptr, pixels uintptr, step uintptr, pixel uintptr, row uintptr, dstRow uintptr)
+
+//go:noescape
+func selected2256(quads *float32, selector *int32, weight *float32, dst *float32, rows uintptr, pixels uintptr, step uintptr, pixel uintptr, row uintptr, dstRow uintptr)
+
+//go:noescape
+func selected3256(quads *float32, selector *int32, weight *float32, dst *float32, rows uintptr, pixels uintptr, step uintptr, pixel uintptr, row uintptr, dstRow uintptr)
+
+//go:noescape
+func selected4256(quads *float32, selector *int32, weight *float32, dst *float32, rows uintptr, pixels uintptr, step uintptr, pixel uintptr, row uintptr, dstRow uintptr)
+
+//go:noescape
+func selected5256(quads *float32, selector *int32, weight *float32, dst *float32, rows uintptr, pixels uintptr, step uintptr, pixel uintptr, row uintptr, dstRow uintptr)
+
+//go:noescape
 func sums1x1w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
 func sums1x1full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
+func sumBits1x1w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits1x1full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
 func sums1x2w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
 func sums1x2full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits1x2w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits1x2full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
 
 //go:noescape
 func sums1x2one256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
@@ -24,10 +57,22 @@ func sums1x3w256(counts *int32, place *int32, offset *int32, weight *float32, sr
 func sums1x3full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
+func sumBits1x3w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits1x3full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
 func sums1x4w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
 func sums1x4full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits1x4w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits1x4full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
 
 //go:noescape
 func sums1x5w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
@@ -36,10 +81,22 @@ func sums1x5w256(counts *int32, place *int32, offset *int32, weight *float32, sr
 func sums1x5full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
+func sumBits1x5w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits1x5full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
 func sums1x6w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
 func sums1x6full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits1x6w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits1x6full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
 
 //go:noescape
 func sums1x7w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
@@ -48,10 +105,22 @@ func sums1x7w256(counts *int32, place *int32, offset *int32, weight *float32, sr
 func sums1x7full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
+func sumBits1x7w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits1x7full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
 func sums1x8w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
 func sums1x8full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits1x8w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits1x8full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
 
 //go:noescape
 func sums1x9w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
@@ -60,10 +129,22 @@ func sums1x9w256(counts *int32, place *int32, offset *int32, weight *float32, sr
 func sums1x9full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
+func sumBits1x9w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits1x9full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
 func sums1x10w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
 func sums1x10full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits1x10w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits1x10full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
 
 //go:noescape
 func sums1x11w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
@@ -72,10 +153,22 @@ func sums1x11w256(counts *int32, place *int32, offset *int32, weight *float32, s
 func sums1x11full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
+func sumBits1x11w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits1x11full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
 func sums1x12w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
 func sums1x12full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits1x12w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits1x12full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
 
 //go:noescape
 func sums2x1w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
@@ -84,10 +177,22 @@ func sums2x1w256(counts *int32, place *int32, offset *int32, weight *float32, sr
 func sums2x1full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
+func sumBits2x1w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits2x1full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
 func sums2x2w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
 func sums2x2full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits2x2w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits2x2full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
 
 //go:noescape
 func sums2x2one256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
@@ -99,10 +204,22 @@ func sums2x3w256(counts *int32, place *int32, offset *int32, weight *float32, sr
 func sums2x3full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
+func sumBits2x3w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits2x3full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
 func sums2x4w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
 func sums2x4full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits2x4w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits2x4full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
 
 //go:noescape
 func sums2x5w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
@@ -111,10 +228,22 @@ func sums2x5w256(counts *int32, place *int32, offset *int32, weight *float32, sr
 func sums2x5full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
+func sumBits2x5w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits2x5full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
 func sums2x6w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
 func sums2x6full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits2x6w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits2x6full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
 
 //go:noescape
 func sums3x1w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
@@ -123,10 +252,22 @@ func sums3x1w256(counts *int32, place *int32, offset *int32, weight *float32, sr
 func sums3x1full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
+func sumBits3x1w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits3x1full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
 func sums3x2w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
 func sums3x2full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits3x2w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits3x2full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
 
 //go:noescape
 func sums3x2one256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
@@ -138,7 +279,19 @@ func sums3x3w256(counts *int32, place *int32, offset *int32, weight *float32, sr
 func sums3x3full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
+func sumBits3x3w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits3x3full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
 func sums3x4w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 
 //go:noescape
 func sums3x4full256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits3x4w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+
+//go:noescape
+func sumBits3x4full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)

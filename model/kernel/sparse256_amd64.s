@@ -2,6 +2,467 @@
 
 #include "textflag.h"
 
+// func bits256(dy *float32, arg *uint8, pixels uintptr, n uintptr, sets *uint64, masks int64)
+// Requires: AVX, AVX2, CMOV
+TEXT ·bits256(SB), NOSPLIT, $0-48
+	MOVQ     dy+0(FP), AX
+	MOVQ     arg+8(FP), CX
+	MOVQ     pixels+16(FP), DX
+	MOVQ     sets+32(FP), BX
+	VXORPS   Y0, Y0, Y0
+	VPCMPEQD Y0, Y0, Y1
+	VPSRLD   $0x1f, Y1, Y1
+	VPADDD   Y1, Y1, Y2
+	VPADDD   Y1, Y2, Y3
+
+pixel:
+	MOVQ n+24(FP), SI
+	CMPQ SI, $0x08
+	JLT  tail
+
+full:
+	VMOVUPS   (AX), Y4
+	VPMOVZXBD (CX), Y5
+	MOVQ      $0x00000008, DI
+	ADDQ      DI, CX
+	LEAQ      (AX)(DI*4), AX
+	VCMPPS    $0x04, Y0, Y4, Y4
+	VPCMPEQD  Y0, Y5, Y6
+	VPAND     Y4, Y6, Y6
+	VMOVMSKPS Y6, DI
+	MOVB      DI, (BX)
+	VPCMPEQD  Y1, Y5, Y6
+	VPAND     Y4, Y6, Y6
+	VMOVMSKPS Y6, DI
+	MOVB      DI, 8(BX)
+	VPCMPEQD  Y2, Y5, Y6
+	VPAND     Y4, Y6, Y6
+	VMOVMSKPS Y6, DI
+	MOVB      DI, 16(BX)
+	VPCMPEQD  Y3, Y5, Y5
+	VPAND     Y4, Y5, Y5
+	VMOVMSKPS Y5, DI
+	MOVB      DI, 24(BX)
+	LEAQ      25(BX), DI
+	INCQ      BX
+	TESTQ     $0x00000007, BX
+	CMOVQEQ   DI, BX
+	SUBQ      $0x08, SI
+	CMPQ      SI, $0x08
+	JGE       full
+
+tail:
+	TESTQ      SI, SI
+	JZ         done
+	MOVQ       masks+40(FP), DI
+	MOVQ       $0x00000008, R8
+	SUBQ       SI, R8
+	VMOVUPS    (DI)(R8*4), Y4
+	VMASKMOVPS (AX), Y4, Y4
+	VPMOVZXBD  (CX), Y5
+	ADDQ       SI, CX
+	LEAQ       (AX)(SI*4), AX
+	VCMPPS     $0x04, Y0, Y4, Y4
+	VPCMPEQD   Y0, Y5, Y6
+	VPAND      Y4, Y6, Y6
+	VMOVMSKPS  Y6, SI
+	MOVB       SI, (BX)
+	VPCMPEQD   Y1, Y5, Y6
+	VPAND      Y4, Y6, Y6
+	VMOVMSKPS  Y6, SI
+	MOVB       SI, 8(BX)
+	VPCMPEQD   Y2, Y5, Y6
+	VPAND      Y4, Y6, Y6
+	VMOVMSKPS  Y6, SI
+	MOVB       SI, 16(BX)
+	VPCMPEQD   Y3, Y5, Y5
+	VPAND      Y4, Y5, Y5
+	VMOVMSKPS  Y5, SI
+	MOVB       SI, 24(BX)
+	LEAQ       25(BX), SI
+	INCQ       BX
+	TESTQ      $0x00000007, BX
+	CMOVQEQ    SI, BX
+
+done:
+	ADDQ $0x1f, BX
+	ANDQ $-32, BX
+	DECQ DX
+	JNZ  pixel
+	VZEROUPPER
+	RET
+
+// func quads256(a *float32, b *float32, dst *float32, n uintptr, right uintptr, masks int64)
+// Requires: AVX
+TEXT ·quads256(SB), NOSPLIT, $0-48
+	MOVQ a+0(FP), AX
+	MOVQ b+8(FP), CX
+	MOVQ dst+16(FP), DX
+	MOVQ n+24(FP), BX
+	MOVQ right+32(FP), SI
+	CMPQ BX, $0x08
+	JLT  tail
+
+full:
+	VMOVUPS    (AX), Y0
+	VMOVUPS    (AX)(SI*1), Y1
+	ADDQ       $0x20, AX
+	VMOVUPS    (CX), Y2
+	VMOVUPS    (CX)(SI*1), Y3
+	ADDQ       $0x20, CX
+	VUNPCKLPS  Y1, Y0, Y4
+	VUNPCKHPS  Y1, Y0, Y1
+	VUNPCKLPS  Y3, Y2, Y0
+	VUNPCKHPS  Y3, Y2, Y3
+	VUNPCKLPD  Y0, Y4, Y2
+	VUNPCKHPD  Y0, Y4, Y0
+	VUNPCKLPD  Y3, Y1, Y4
+	VUNPCKHPD  Y3, Y1, Y1
+	VPERM2F128 $0x20, Y0, Y2, Y3
+	VMOVUPS    Y3, (DX)
+	VPERM2F128 $0x20, Y1, Y4, Y3
+	VMOVUPS    Y3, 32(DX)
+	VPERM2F128 $0x31, Y0, Y2, Y0
+	VMOVUPS    Y0, 64(DX)
+	VPERM2F128 $0x31, Y1, Y4, Y0
+	VMOVUPS    Y0, 96(DX)
+	SUBQ       $-128, DX
+	SUBQ       $0x08, BX
+	CMPQ       BX, $0x08
+	JGE        full
+
+tail:
+	TESTQ      BX, BX
+	JZ         done
+	MOVQ       masks+40(FP), DI
+	MOVQ       $0x00000008, R8
+	SUBQ       BX, R8
+	VMOVUPS    (DI)(R8*4), Y0
+	VMASKMOVPS (AX), Y0, Y1
+	VMASKMOVPS (AX)(SI*1), Y0, Y2
+	ADDQ       $0x20, AX
+	VMASKMOVPS (CX), Y0, Y3
+	VMASKMOVPS (CX)(SI*1), Y0, Y0
+	ADDQ       $0x20, CX
+	VUNPCKLPS  Y2, Y1, Y4
+	VUNPCKHPS  Y2, Y1, Y2
+	VUNPCKLPS  Y0, Y3, Y1
+	VUNPCKHPS  Y0, Y3, Y3
+	VUNPCKLPD  Y1, Y4, Y0
+	VUNPCKHPD  Y1, Y4, Y1
+	VUNPCKLPD  Y3, Y2, Y4
+	VUNPCKHPD  Y3, Y2, Y2
+	VPERM2F128 $0x20, Y1, Y0, Y3
+	VMOVUPS    Y3, (DX)
+	VPERM2F128 $0x20, Y2, Y4, Y3
+	VMOVUPS    Y3, 32(DX)
+	VPERM2F128 $0x31, Y1, Y0, Y0
+	VMOVUPS    Y0, 64(DX)
+	VPERM2F128 $0x31, Y2, Y4, Y0
+	VMOVUPS    Y0, 96(DX)
+	SUBQ       $-128, DX
+
+done:
+	VZEROUPPER
+	RET
+
+// func selected1256(quads *float32, selector *int32, weight *float32, dst *float32, rows uintptr, pixels uintptr, step uintptr, pixel uintptr, row uintptr, dstRow uintptr)
+// Requires: AVX, AVX2, FMA3
+TEXT ·selected1256(SB), NOSPLIT, $0-80
+	MOVQ    quads+0(FP), AX
+	MOVQ    selector+8(FP), CX
+	MOVQ    weight+16(FP), DX
+	MOVQ    dst+24(FP), BX
+	MOVQ    rows+32(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    pixel+56(FP), R8
+	MOVQ    dstRow+72(FP), R9
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+
+row:
+	MOVQ pixels+40(FP), R10
+	MOVQ AX, R9
+
+pixel:
+	VMOVDQU        (CX), Y2
+	VMOVUPS        (DX), Y3
+	VMOVDQU        32(CX), Y4
+	VMOVUPS        32(DX), Y5
+	VBROADCASTF128 (R9), Y6
+	VPSHUFB        Y2, Y6, Y2
+	VPSHUFB        Y4, Y6, Y6
+	VFMADD231PS    Y2, Y3, Y0
+	VFMADD231PS    Y6, Y5, Y1
+	ADDQ           R8, R9
+	ADDQ           DI, CX
+	ADDQ           DI, DX
+	DECQ           R10
+	JNZ            pixel
+	ADDQ           row+64(FP), AX
+	DECQ           SI
+	JNZ            row
+	VMOVUPS        Y0, (BX)
+	VMOVUPS        Y1, 32(BX)
+	VZEROUPPER
+	RET
+
+// func selected2256(quads *float32, selector *int32, weight *float32, dst *float32, rows uintptr, pixels uintptr, step uintptr, pixel uintptr, row uintptr, dstRow uintptr)
+// Requires: AVX, AVX2, FMA3
+TEXT ·selected2256(SB), NOSPLIT, $0-80
+	MOVQ    quads+0(FP), AX
+	MOVQ    selector+8(FP), CX
+	MOVQ    weight+16(FP), DX
+	MOVQ    dst+24(FP), BX
+	MOVQ    rows+32(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    pixel+56(FP), R8
+	MOVQ    dstRow+72(FP), R9
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS (BX)(R9*1), Y2
+	VMOVUPS 32(BX)(R9*1), Y3
+
+row:
+	MOVQ pixels+40(FP), R11
+	MOVQ AX, R10
+
+pixel:
+	VMOVDQU        (CX), Y4
+	VMOVUPS        (DX), Y5
+	VMOVDQU        32(CX), Y6
+	VMOVUPS        32(DX), Y7
+	VBROADCASTF128 (R10), Y9
+	VPSHUFB        Y4, Y9, Y8
+	VPSHUFB        Y6, Y9, Y9
+	VFMADD231PS    Y8, Y5, Y0
+	VFMADD231PS    Y9, Y7, Y1
+	VBROADCASTF128 16(R10), Y8
+	VPSHUFB        Y4, Y8, Y4
+	VPSHUFB        Y6, Y8, Y8
+	VFMADD231PS    Y4, Y5, Y2
+	VFMADD231PS    Y8, Y7, Y3
+	ADDQ           R8, R10
+	ADDQ           DI, CX
+	ADDQ           DI, DX
+	DECQ           R11
+	JNZ            pixel
+	ADDQ           row+64(FP), AX
+	DECQ           SI
+	JNZ            row
+	VMOVUPS        Y0, (BX)
+	VMOVUPS        Y1, 32(BX)
+	VMOVUPS        Y2, (BX)(R9*1)
+	VMOVUPS        Y3, 32(BX)(R9*1)
+	VZEROUPPER
+	RET
+
+// func selected3256(quads *float32, selector *int32, weight *float32, dst *float32, rows uintptr, pixels uintptr, step uintptr, pixel uintptr, row uintptr, dstRow uintptr)
+// Requires: AVX, AVX2, FMA3
+TEXT ·selected3256(SB), NOSPLIT, $0-80
+	MOVQ    quads+0(FP), AX
+	MOVQ    selector+8(FP), CX
+	MOVQ    weight+16(FP), DX
+	MOVQ    dst+24(FP), BX
+	MOVQ    rows+32(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    pixel+56(FP), R8
+	MOVQ    dstRow+72(FP), R9
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS (BX)(R9*1), Y2
+	VMOVUPS 32(BX)(R9*1), Y3
+	VMOVUPS (BX)(R9*2), Y4
+	VMOVUPS 32(BX)(R9*2), Y5
+
+row:
+	MOVQ pixels+40(FP), R11
+	MOVQ AX, R10
+
+pixel:
+	VMOVDQU        (CX), Y6
+	VMOVUPS        (DX), Y7
+	VMOVDQU        32(CX), Y8
+	VMOVUPS        32(DX), Y9
+	VBROADCASTF128 (R10), Y11
+	VPSHUFB        Y6, Y11, Y10
+	VPSHUFB        Y8, Y11, Y11
+	VFMADD231PS    Y10, Y7, Y0
+	VFMADD231PS    Y11, Y9, Y1
+	VBROADCASTF128 16(R10), Y11
+	VPSHUFB        Y6, Y11, Y10
+	VPSHUFB        Y8, Y11, Y11
+	VFMADD231PS    Y10, Y7, Y2
+	VFMADD231PS    Y11, Y9, Y3
+	VBROADCASTF128 32(R10), Y10
+	VPSHUFB        Y6, Y10, Y6
+	VPSHUFB        Y8, Y10, Y10
+	VFMADD231PS    Y6, Y7, Y4
+	VFMADD231PS    Y10, Y9, Y5
+	ADDQ           R8, R10
+	ADDQ           DI, CX
+	ADDQ           DI, DX
+	DECQ           R11
+	JNZ            pixel
+	ADDQ           row+64(FP), AX
+	DECQ           SI
+	JNZ            row
+	VMOVUPS        Y0, (BX)
+	VMOVUPS        Y1, 32(BX)
+	VMOVUPS        Y2, (BX)(R9*1)
+	VMOVUPS        Y3, 32(BX)(R9*1)
+	VMOVUPS        Y4, (BX)(R9*2)
+	VMOVUPS        Y5, 32(BX)(R9*2)
+	VZEROUPPER
+	RET
+
+// func selected4256(quads *float32, selector *int32, weight *float32, dst *float32, rows uintptr, pixels uintptr, step uintptr, pixel uintptr, row uintptr, dstRow uintptr)
+// Requires: AVX, AVX2, FMA3
+TEXT ·selected4256(SB), NOSPLIT, $0-80
+	MOVQ    quads+0(FP), AX
+	MOVQ    selector+8(FP), CX
+	MOVQ    weight+16(FP), DX
+	MOVQ    dst+24(FP), BX
+	MOVQ    rows+32(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    pixel+56(FP), R8
+	MOVQ    dstRow+72(FP), R9
+	IMUL3Q  $0x03, R9, R10
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS (BX)(R9*1), Y2
+	VMOVUPS 32(BX)(R9*1), Y3
+	VMOVUPS (BX)(R9*2), Y4
+	VMOVUPS 32(BX)(R9*2), Y5
+	VMOVUPS (BX)(R10*1), Y6
+	VMOVUPS 32(BX)(R10*1), Y7
+
+row:
+	MOVQ pixels+40(FP), R12
+	MOVQ AX, R11
+
+pixel:
+	VMOVDQU        (CX), Y8
+	VMOVUPS        (DX), Y9
+	VMOVDQU        32(CX), Y10
+	VMOVUPS        32(DX), Y11
+	VBROADCASTF128 (R11), Y13
+	VPSHUFB        Y8, Y13, Y12
+	VPSHUFB        Y10, Y13, Y13
+	VFMADD231PS    Y12, Y9, Y0
+	VFMADD231PS    Y13, Y11, Y1
+	VBROADCASTF128 16(R11), Y13
+	VPSHUFB        Y8, Y13, Y12
+	VPSHUFB        Y10, Y13, Y13
+	VFMADD231PS    Y12, Y9, Y2
+	VFMADD231PS    Y13, Y11, Y3
+	VBROADCASTF128 32(R11), Y13
+	VPSHUFB        Y8, Y13, Y12
+	VPSHUFB        Y10, Y13, Y13
+	VFMADD231PS    Y12, Y9, Y4
+	VFMADD231PS    Y13, Y11, Y5
+	VBROADCASTF128 48(R11), Y12
+	VPSHUFB        Y8, Y12, Y8
+	VPSHUFB        Y10, Y12, Y12
+	VFMADD231PS    Y8, Y9, Y6
+	VFMADD231PS    Y12, Y11, Y7
+	ADDQ           R8, R11
+	ADDQ           DI, CX
+	ADDQ           DI, DX
+	DECQ           R12
+	JNZ            pixel
+	ADDQ           row+64(FP), AX
+	DECQ           SI
+	JNZ            row
+	VMOVUPS        Y0, (BX)
+	VMOVUPS        Y1, 32(BX)
+	VMOVUPS        Y2, (BX)(R9*1)
+	VMOVUPS        Y3, 32(BX)(R9*1)
+	VMOVUPS        Y4, (BX)(R9*2)
+	VMOVUPS        Y5, 32(BX)(R9*2)
+	VMOVUPS        Y6, (BX)(R10*1)
+	VMOVUPS        Y7, 32(BX)(R10*1)
+	VZEROUPPER
+	RET
+
+// func selected5256(quads *float32, selector *int32, weight *float32, dst *float32, rows uintptr, pixels uintptr, step uintptr, pixel uintptr, row uintptr, dstRow uintptr)
+// Requires: AVX, AVX2, FMA3
+TEXT ·selected5256(SB), NOSPLIT, $0-80
+	MOVQ    quads+0(FP), AX
+	MOVQ    selector+8(FP), CX
+	MOVQ    weight+16(FP), DX
+	MOVQ    dst+24(FP), BX
+	MOVQ    rows+32(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    pixel+56(FP), R8
+	MOVQ    dstRow+72(FP), R9
+	IMUL3Q  $0x03, R9, R10
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS (BX)(R9*1), Y2
+	VMOVUPS 32(BX)(R9*1), Y3
+	VMOVUPS (BX)(R9*2), Y4
+	VMOVUPS 32(BX)(R9*2), Y5
+	VMOVUPS (BX)(R10*1), Y6
+	VMOVUPS 32(BX)(R10*1), Y7
+	VMOVUPS (BX)(R9*4), Y8
+	VMOVUPS 32(BX)(R9*4), Y9
+
+row:
+	MOVQ pixels+40(FP), R12
+	MOVQ AX, R11
+
+pixel:
+	VMOVDQU        (CX), Y10
+	VMOVUPS        (DX), Y11
+	VMOVDQU        32(CX), Y12
+	VMOVUPS        32(DX), Y13
+	VBROADCASTF128 (R11), Y15
+	VPSHUFB        Y10, Y15, Y14
+	VPSHUFB        Y12, Y15, Y15
+	VFMADD231PS    Y14, Y11, Y0
+	VFMADD231PS    Y15, Y13, Y1
+	VBROADCASTF128 16(R11), Y15
+	VPSHUFB        Y10, Y15, Y14
+	VPSHUFB        Y12, Y15, Y15
+	VFMADD231PS    Y14, Y11, Y2
+	VFMADD231PS    Y15, Y13, Y3
+	VBROADCASTF128 32(R11), Y15
+	VPSHUFB        Y10, Y15, Y14
+	VPSHUFB        Y12, Y15, Y15
+	VFMADD231PS    Y14, Y11, Y4
+	VFMADD231PS    Y15, Y13, Y5
+	VBROADCASTF128 48(R11), Y15
+	VPSHUFB        Y10, Y15, Y14
+	VPSHUFB        Y12, Y15, Y15
+	VFMADD231PS    Y14, Y11, Y6
+	VFMADD231PS    Y15, Y13, Y7
+	VBROADCASTF128 64(R11), Y14
+	VPSHUFB        Y10, Y14, Y10
+	VPSHUFB        Y12, Y14, Y14
+	VFMADD231PS    Y10, Y11, Y8
+	VFMADD231PS    Y14, Y13, Y9
+	ADDQ           R8, R11
+	ADDQ           DI, CX
+	ADDQ           DI, DX
+	DECQ           R12
+	JNZ            pixel
+	ADDQ           row+64(FP), AX
+	DECQ           SI
+	JNZ            row
+	VMOVUPS        Y0, (BX)
+	VMOVUPS        Y1, 32(BX)
+	VMOVUPS        Y2, (BX)(R9*1)
+	VMOVUPS        Y3, 32(BX)(R9*1)
+	VMOVUPS        Y4, (BX)(R9*2)
+	VMOVUPS        Y5, 32(BX)(R9*2)
+	VMOVUPS        Y6, (BX)(R10*1)
+	VMOVUPS        Y7, 32(BX)(R10*1)
+	VMOVUPS        Y8, (BX)(R9*4)
+	VMOVUPS        Y9, 32(BX)(R9*4)
+	VZEROUPPER
+	RET
+
 // func sums1x1w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 // Requires: AVX, FMA3
 TEXT ·sums1x1w256(SB), NOSPLIT, $0-88
@@ -121,6 +582,98 @@ next:
 	ADDQ $0x04, AX
 	ADDQ $0x04, CX
 	DECQ SI
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits1x1w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits1x1w256(SB), NOSPLIT, $0-96
+	MOVQ    groups+0(FP), AX
+	MOVQ    count+8(FP), CX
+	MOVQ    sets+16(FP), DX
+	MOVQ    weight+24(FP), BX
+	MOVQ    dst+40(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    ahead+72(FP), R8
+	MOVQ    src+32(FP), R9
+	MOVQ    tail+80(FP), R10
+	MOVQ    masks+88(FP), R11
+	MOVQ    $0x00000008, R12
+	SUBQ    R10, R12
+	VMOVUPS (R11)(R12*4), Y0
+
+group:
+	MOVLQSX    (AX), R10
+	MOVQ       (DX)(R10*1), R10
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R10, R10
+	JZ         next
+	MOVLQSX    8(AX), R11
+	ADDQ       SI, R11
+	VMASKMOVPS (R11), Y0, Y1
+	MOVLQSX    4(AX), R11
+	ADDQ       BX, R11
+
+entry:
+	TZCNTQ       R10, R12
+	VBROADCASTSS (R11)(R12*4), Y2
+	IMULQ        DI, R12
+	BLSRQ        R10, R10
+	VMASKMOVPS   (R9)(R12*1), Y0, Y3
+	VFMADD231PS  Y3, Y2, Y1
+	JNZ          entry
+	MOVLQSX      8(AX), R10
+	ADDQ         SI, R10
+	VMASKMOVPS   Y1, Y0, (R10)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits1x1full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits1x1full256(SB), NOSPLIT, $0-96
+	MOVQ groups+0(FP), AX
+	MOVQ count+8(FP), CX
+	MOVQ sets+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ dst+40(FP), SI
+	MOVQ step+48(FP), DI
+	MOVQ ahead+72(FP), R8
+	MOVQ src+32(FP), R9
+
+group:
+	MOVLQSX    (AX), R10
+	MOVQ       (DX)(R10*1), R10
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R10, R10
+	JZ         next
+	MOVLQSX    8(AX), R11
+	ADDQ       SI, R11
+	VMOVUPS    (R11), Y0
+	MOVLQSX    4(AX), R11
+	ADDQ       BX, R11
+
+entry:
+	TZCNTQ       R10, R12
+	VBROADCASTSS (R11)(R12*4), Y1
+	IMULQ        DI, R12
+	BLSRQ        R10, R10
+	VFMADD231PS  (R9)(R12*1), Y1, Y0
+	JNZ          entry
+	MOVLQSX      8(AX), R10
+	ADDQ         SI, R10
+	VMOVUPS      Y0, (R10)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
 	JNZ  group
 	VZEROUPPER
 	RET
@@ -260,6 +813,104 @@ next:
 	ADDQ $0x04, AX
 	ADDQ $0x04, CX
 	DECQ SI
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits1x2w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits1x2w256(SB), NOSPLIT, $0-96
+	MOVQ    groups+0(FP), AX
+	MOVQ    count+8(FP), CX
+	MOVQ    sets+16(FP), DX
+	MOVQ    weight+24(FP), BX
+	MOVQ    dst+40(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    ahead+72(FP), R8
+	MOVQ    src+32(FP), R9
+	MOVQ    tail+80(FP), R10
+	MOVQ    masks+88(FP), R11
+	MOVQ    $0x00000008, R12
+	SUBQ    R10, R12
+	VMOVUPS (R11)(R12*4), Y0
+
+group:
+	MOVLQSX    (AX), R10
+	MOVQ       (DX)(R10*1), R10
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R10, R10
+	JZ         next
+	MOVLQSX    8(AX), R11
+	ADDQ       SI, R11
+	VMOVUPS    (R11), Y1
+	VMASKMOVPS 32(R11), Y0, Y2
+	MOVLQSX    4(AX), R11
+	ADDQ       BX, R11
+
+entry:
+	TZCNTQ       R10, R12
+	VBROADCASTSS (R11)(R12*4), Y3
+	IMULQ        DI, R12
+	BLSRQ        R10, R10
+	VFMADD231PS  (R9)(R12*1), Y3, Y1
+	VMASKMOVPS   32(R9)(R12*1), Y0, Y4
+	VFMADD231PS  Y4, Y3, Y2
+	JNZ          entry
+	MOVLQSX      8(AX), R10
+	ADDQ         SI, R10
+	VMOVUPS      Y1, (R10)
+	VMASKMOVPS   Y2, Y0, 32(R10)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits1x2full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits1x2full256(SB), NOSPLIT, $0-96
+	MOVQ groups+0(FP), AX
+	MOVQ count+8(FP), CX
+	MOVQ sets+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ dst+40(FP), SI
+	MOVQ step+48(FP), DI
+	MOVQ ahead+72(FP), R8
+	MOVQ src+32(FP), R9
+
+group:
+	MOVLQSX    (AX), R10
+	MOVQ       (DX)(R10*1), R10
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R10, R10
+	JZ         next
+	MOVLQSX    8(AX), R11
+	ADDQ       SI, R11
+	VMOVUPS    (R11), Y0
+	VMOVUPS    32(R11), Y1
+	MOVLQSX    4(AX), R11
+	ADDQ       BX, R11
+
+entry:
+	TZCNTQ       R10, R12
+	VBROADCASTSS (R11)(R12*4), Y2
+	IMULQ        DI, R12
+	BLSRQ        R10, R10
+	VFMADD231PS  (R9)(R12*1), Y2, Y0
+	VFMADD231PS  32(R9)(R12*1), Y2, Y1
+	JNZ          entry
+	MOVLQSX      8(AX), R10
+	ADDQ         SI, R10
+	VMOVUPS      Y0, (R10)
+	VMOVUPS      Y1, 32(R10)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
 	JNZ  group
 	VZEROUPPER
 	RET
@@ -484,6 +1135,110 @@ next:
 	VZEROUPPER
 	RET
 
+// func sumBits1x3w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits1x3w256(SB), NOSPLIT, $0-96
+	MOVQ    groups+0(FP), AX
+	MOVQ    count+8(FP), CX
+	MOVQ    sets+16(FP), DX
+	MOVQ    weight+24(FP), BX
+	MOVQ    dst+40(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    ahead+72(FP), R8
+	MOVQ    src+32(FP), R9
+	MOVQ    tail+80(FP), R10
+	MOVQ    masks+88(FP), R11
+	MOVQ    $0x00000008, R12
+	SUBQ    R10, R12
+	VMOVUPS (R11)(R12*4), Y0
+
+group:
+	MOVLQSX    (AX), R10
+	MOVQ       (DX)(R10*1), R10
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R10, R10
+	JZ         next
+	MOVLQSX    8(AX), R11
+	ADDQ       SI, R11
+	VMOVUPS    (R11), Y1
+	VMOVUPS    32(R11), Y2
+	VMASKMOVPS 64(R11), Y0, Y3
+	MOVLQSX    4(AX), R11
+	ADDQ       BX, R11
+
+entry:
+	TZCNTQ       R10, R12
+	VBROADCASTSS (R11)(R12*4), Y4
+	IMULQ        DI, R12
+	BLSRQ        R10, R10
+	VFMADD231PS  (R9)(R12*1), Y4, Y1
+	VFMADD231PS  32(R9)(R12*1), Y4, Y2
+	VMASKMOVPS   64(R9)(R12*1), Y0, Y5
+	VFMADD231PS  Y5, Y4, Y3
+	JNZ          entry
+	MOVLQSX      8(AX), R10
+	ADDQ         SI, R10
+	VMOVUPS      Y1, (R10)
+	VMOVUPS      Y2, 32(R10)
+	VMASKMOVPS   Y3, Y0, 64(R10)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits1x3full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits1x3full256(SB), NOSPLIT, $0-96
+	MOVQ groups+0(FP), AX
+	MOVQ count+8(FP), CX
+	MOVQ sets+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ dst+40(FP), SI
+	MOVQ step+48(FP), DI
+	MOVQ ahead+72(FP), R8
+	MOVQ src+32(FP), R9
+
+group:
+	MOVLQSX    (AX), R10
+	MOVQ       (DX)(R10*1), R10
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R10, R10
+	JZ         next
+	MOVLQSX    8(AX), R11
+	ADDQ       SI, R11
+	VMOVUPS    (R11), Y0
+	VMOVUPS    32(R11), Y1
+	VMOVUPS    64(R11), Y2
+	MOVLQSX    4(AX), R11
+	ADDQ       BX, R11
+
+entry:
+	TZCNTQ       R10, R12
+	VBROADCASTSS (R11)(R12*4), Y3
+	IMULQ        DI, R12
+	BLSRQ        R10, R10
+	VFMADD231PS  (R9)(R12*1), Y3, Y0
+	VFMADD231PS  32(R9)(R12*1), Y3, Y1
+	VFMADD231PS  64(R9)(R12*1), Y3, Y2
+	JNZ          entry
+	MOVLQSX      8(AX), R10
+	ADDQ         SI, R10
+	VMOVUPS      Y0, (R10)
+	VMOVUPS      Y1, 32(R10)
+	VMOVUPS      Y2, 64(R10)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
 // func sums1x4w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 // Requires: AVX, FMA3
 TEXT ·sums1x4w256(SB), NOSPLIT, $0-88
@@ -651,6 +1406,116 @@ next:
 	ADDQ $0x04, AX
 	ADDQ $0x04, CX
 	DECQ SI
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits1x4w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits1x4w256(SB), NOSPLIT, $0-96
+	MOVQ    groups+0(FP), AX
+	MOVQ    count+8(FP), CX
+	MOVQ    sets+16(FP), DX
+	MOVQ    weight+24(FP), BX
+	MOVQ    dst+40(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    ahead+72(FP), R8
+	MOVQ    src+32(FP), R9
+	MOVQ    tail+80(FP), R10
+	MOVQ    masks+88(FP), R11
+	MOVQ    $0x00000008, R12
+	SUBQ    R10, R12
+	VMOVUPS (R11)(R12*4), Y0
+
+group:
+	MOVLQSX    (AX), R10
+	MOVQ       (DX)(R10*1), R10
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R10, R10
+	JZ         next
+	MOVLQSX    8(AX), R11
+	ADDQ       SI, R11
+	VMOVUPS    (R11), Y1
+	VMOVUPS    32(R11), Y2
+	VMOVUPS    64(R11), Y3
+	VMASKMOVPS 96(R11), Y0, Y4
+	MOVLQSX    4(AX), R11
+	ADDQ       BX, R11
+
+entry:
+	TZCNTQ       R10, R12
+	VBROADCASTSS (R11)(R12*4), Y5
+	IMULQ        DI, R12
+	BLSRQ        R10, R10
+	VFMADD231PS  (R9)(R12*1), Y5, Y1
+	VFMADD231PS  32(R9)(R12*1), Y5, Y2
+	VFMADD231PS  64(R9)(R12*1), Y5, Y3
+	VMASKMOVPS   96(R9)(R12*1), Y0, Y6
+	VFMADD231PS  Y6, Y5, Y4
+	JNZ          entry
+	MOVLQSX      8(AX), R10
+	ADDQ         SI, R10
+	VMOVUPS      Y1, (R10)
+	VMOVUPS      Y2, 32(R10)
+	VMOVUPS      Y3, 64(R10)
+	VMASKMOVPS   Y4, Y0, 96(R10)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits1x4full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits1x4full256(SB), NOSPLIT, $0-96
+	MOVQ groups+0(FP), AX
+	MOVQ count+8(FP), CX
+	MOVQ sets+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ dst+40(FP), SI
+	MOVQ step+48(FP), DI
+	MOVQ ahead+72(FP), R8
+	MOVQ src+32(FP), R9
+
+group:
+	MOVLQSX    (AX), R10
+	MOVQ       (DX)(R10*1), R10
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R10, R10
+	JZ         next
+	MOVLQSX    8(AX), R11
+	ADDQ       SI, R11
+	VMOVUPS    (R11), Y0
+	VMOVUPS    32(R11), Y1
+	VMOVUPS    64(R11), Y2
+	VMOVUPS    96(R11), Y3
+	MOVLQSX    4(AX), R11
+	ADDQ       BX, R11
+
+entry:
+	TZCNTQ       R10, R12
+	VBROADCASTSS (R11)(R12*4), Y4
+	IMULQ        DI, R12
+	BLSRQ        R10, R10
+	VFMADD231PS  (R9)(R12*1), Y4, Y0
+	VFMADD231PS  32(R9)(R12*1), Y4, Y1
+	VFMADD231PS  64(R9)(R12*1), Y4, Y2
+	VFMADD231PS  96(R9)(R12*1), Y4, Y3
+	JNZ          entry
+	MOVLQSX      8(AX), R10
+	ADDQ         SI, R10
+	VMOVUPS      Y0, (R10)
+	VMOVUPS      Y1, 32(R10)
+	VMOVUPS      Y2, 64(R10)
+	VMOVUPS      Y3, 96(R10)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
 	JNZ  group
 	VZEROUPPER
 	RET
@@ -838,6 +1703,122 @@ next:
 	ADDQ $0x04, AX
 	ADDQ $0x04, CX
 	DECQ SI
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits1x5w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits1x5w256(SB), NOSPLIT, $0-96
+	MOVQ    groups+0(FP), AX
+	MOVQ    count+8(FP), CX
+	MOVQ    sets+16(FP), DX
+	MOVQ    weight+24(FP), BX
+	MOVQ    dst+40(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    ahead+72(FP), R8
+	MOVQ    src+32(FP), R9
+	MOVQ    tail+80(FP), R10
+	MOVQ    masks+88(FP), R11
+	MOVQ    $0x00000008, R12
+	SUBQ    R10, R12
+	VMOVUPS (R11)(R12*4), Y0
+
+group:
+	MOVLQSX    (AX), R10
+	MOVQ       (DX)(R10*1), R10
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R10, R10
+	JZ         next
+	MOVLQSX    8(AX), R11
+	ADDQ       SI, R11
+	VMOVUPS    (R11), Y1
+	VMOVUPS    32(R11), Y2
+	VMOVUPS    64(R11), Y3
+	VMOVUPS    96(R11), Y4
+	VMASKMOVPS 128(R11), Y0, Y5
+	MOVLQSX    4(AX), R11
+	ADDQ       BX, R11
+
+entry:
+	TZCNTQ       R10, R12
+	VBROADCASTSS (R11)(R12*4), Y6
+	IMULQ        DI, R12
+	BLSRQ        R10, R10
+	VFMADD231PS  (R9)(R12*1), Y6, Y1
+	VFMADD231PS  32(R9)(R12*1), Y6, Y2
+	VFMADD231PS  64(R9)(R12*1), Y6, Y3
+	VFMADD231PS  96(R9)(R12*1), Y6, Y4
+	VMASKMOVPS   128(R9)(R12*1), Y0, Y7
+	VFMADD231PS  Y7, Y6, Y5
+	JNZ          entry
+	MOVLQSX      8(AX), R10
+	ADDQ         SI, R10
+	VMOVUPS      Y1, (R10)
+	VMOVUPS      Y2, 32(R10)
+	VMOVUPS      Y3, 64(R10)
+	VMOVUPS      Y4, 96(R10)
+	VMASKMOVPS   Y5, Y0, 128(R10)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits1x5full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits1x5full256(SB), NOSPLIT, $0-96
+	MOVQ groups+0(FP), AX
+	MOVQ count+8(FP), CX
+	MOVQ sets+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ dst+40(FP), SI
+	MOVQ step+48(FP), DI
+	MOVQ ahead+72(FP), R8
+	MOVQ src+32(FP), R9
+
+group:
+	MOVLQSX    (AX), R10
+	MOVQ       (DX)(R10*1), R10
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R10, R10
+	JZ         next
+	MOVLQSX    8(AX), R11
+	ADDQ       SI, R11
+	VMOVUPS    (R11), Y0
+	VMOVUPS    32(R11), Y1
+	VMOVUPS    64(R11), Y2
+	VMOVUPS    96(R11), Y3
+	VMOVUPS    128(R11), Y4
+	MOVLQSX    4(AX), R11
+	ADDQ       BX, R11
+
+entry:
+	TZCNTQ       R10, R12
+	VBROADCASTSS (R11)(R12*4), Y5
+	IMULQ        DI, R12
+	BLSRQ        R10, R10
+	VFMADD231PS  (R9)(R12*1), Y5, Y0
+	VFMADD231PS  32(R9)(R12*1), Y5, Y1
+	VFMADD231PS  64(R9)(R12*1), Y5, Y2
+	VFMADD231PS  96(R9)(R12*1), Y5, Y3
+	VFMADD231PS  128(R9)(R12*1), Y5, Y4
+	JNZ          entry
+	MOVLQSX      8(AX), R10
+	ADDQ         SI, R10
+	VMOVUPS      Y0, (R10)
+	VMOVUPS      Y1, 32(R10)
+	VMOVUPS      Y2, 64(R10)
+	VMOVUPS      Y3, 96(R10)
+	VMOVUPS      Y4, 128(R10)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
 	JNZ  group
 	VZEROUPPER
 	RET
@@ -1045,6 +2026,128 @@ next:
 	VZEROUPPER
 	RET
 
+// func sumBits1x6w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits1x6w256(SB), NOSPLIT, $0-96
+	MOVQ    groups+0(FP), AX
+	MOVQ    count+8(FP), CX
+	MOVQ    sets+16(FP), DX
+	MOVQ    weight+24(FP), BX
+	MOVQ    dst+40(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    ahead+72(FP), R8
+	MOVQ    src+32(FP), R9
+	MOVQ    tail+80(FP), R10
+	MOVQ    masks+88(FP), R11
+	MOVQ    $0x00000008, R12
+	SUBQ    R10, R12
+	VMOVUPS (R11)(R12*4), Y0
+
+group:
+	MOVLQSX    (AX), R10
+	MOVQ       (DX)(R10*1), R10
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R10, R10
+	JZ         next
+	MOVLQSX    8(AX), R11
+	ADDQ       SI, R11
+	VMOVUPS    (R11), Y1
+	VMOVUPS    32(R11), Y2
+	VMOVUPS    64(R11), Y3
+	VMOVUPS    96(R11), Y4
+	VMOVUPS    128(R11), Y5
+	VMASKMOVPS 160(R11), Y0, Y6
+	MOVLQSX    4(AX), R11
+	ADDQ       BX, R11
+
+entry:
+	TZCNTQ       R10, R12
+	VBROADCASTSS (R11)(R12*4), Y7
+	IMULQ        DI, R12
+	BLSRQ        R10, R10
+	VFMADD231PS  (R9)(R12*1), Y7, Y1
+	VFMADD231PS  32(R9)(R12*1), Y7, Y2
+	VFMADD231PS  64(R9)(R12*1), Y7, Y3
+	VFMADD231PS  96(R9)(R12*1), Y7, Y4
+	VFMADD231PS  128(R9)(R12*1), Y7, Y5
+	VMASKMOVPS   160(R9)(R12*1), Y0, Y8
+	VFMADD231PS  Y8, Y7, Y6
+	JNZ          entry
+	MOVLQSX      8(AX), R10
+	ADDQ         SI, R10
+	VMOVUPS      Y1, (R10)
+	VMOVUPS      Y2, 32(R10)
+	VMOVUPS      Y3, 64(R10)
+	VMOVUPS      Y4, 96(R10)
+	VMOVUPS      Y5, 128(R10)
+	VMASKMOVPS   Y6, Y0, 160(R10)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits1x6full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits1x6full256(SB), NOSPLIT, $0-96
+	MOVQ groups+0(FP), AX
+	MOVQ count+8(FP), CX
+	MOVQ sets+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ dst+40(FP), SI
+	MOVQ step+48(FP), DI
+	MOVQ ahead+72(FP), R8
+	MOVQ src+32(FP), R9
+
+group:
+	MOVLQSX    (AX), R10
+	MOVQ       (DX)(R10*1), R10
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R10, R10
+	JZ         next
+	MOVLQSX    8(AX), R11
+	ADDQ       SI, R11
+	VMOVUPS    (R11), Y0
+	VMOVUPS    32(R11), Y1
+	VMOVUPS    64(R11), Y2
+	VMOVUPS    96(R11), Y3
+	VMOVUPS    128(R11), Y4
+	VMOVUPS    160(R11), Y5
+	MOVLQSX    4(AX), R11
+	ADDQ       BX, R11
+
+entry:
+	TZCNTQ       R10, R12
+	VBROADCASTSS (R11)(R12*4), Y6
+	IMULQ        DI, R12
+	BLSRQ        R10, R10
+	VFMADD231PS  (R9)(R12*1), Y6, Y0
+	VFMADD231PS  32(R9)(R12*1), Y6, Y1
+	VFMADD231PS  64(R9)(R12*1), Y6, Y2
+	VFMADD231PS  96(R9)(R12*1), Y6, Y3
+	VFMADD231PS  128(R9)(R12*1), Y6, Y4
+	VFMADD231PS  160(R9)(R12*1), Y6, Y5
+	JNZ          entry
+	MOVLQSX      8(AX), R10
+	ADDQ         SI, R10
+	VMOVUPS      Y0, (R10)
+	VMOVUPS      Y1, 32(R10)
+	VMOVUPS      Y2, 64(R10)
+	VMOVUPS      Y3, 96(R10)
+	VMOVUPS      Y4, 128(R10)
+	VMOVUPS      Y5, 160(R10)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
 // func sums1x7w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 // Requires: AVX, FMA3
 TEXT ·sums1x7w256(SB), NOSPLIT, $0-88
@@ -1174,6 +2277,134 @@ next:
 	ADDQ $0x04, AX
 	ADDQ $0x04, CX
 	DECQ SI
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits1x7w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits1x7w256(SB), NOSPLIT, $0-96
+	MOVQ    groups+0(FP), AX
+	MOVQ    count+8(FP), CX
+	MOVQ    sets+16(FP), DX
+	MOVQ    weight+24(FP), BX
+	MOVQ    dst+40(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    ahead+72(FP), R8
+	MOVQ    src+32(FP), R9
+	MOVQ    tail+80(FP), R10
+	MOVQ    masks+88(FP), R11
+	MOVQ    $0x00000008, R12
+	SUBQ    R10, R12
+	VMOVUPS (R11)(R12*4), Y0
+
+group:
+	MOVLQSX    (AX), R10
+	MOVQ       (DX)(R10*1), R10
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R10, R10
+	JZ         next
+	MOVLQSX    8(AX), R11
+	ADDQ       SI, R11
+	VMOVUPS    (R11), Y1
+	VMOVUPS    32(R11), Y2
+	VMOVUPS    64(R11), Y3
+	VMOVUPS    96(R11), Y4
+	VMOVUPS    128(R11), Y5
+	VMOVUPS    160(R11), Y6
+	VMASKMOVPS 192(R11), Y0, Y7
+	MOVLQSX    4(AX), R11
+	ADDQ       BX, R11
+
+entry:
+	TZCNTQ       R10, R12
+	VBROADCASTSS (R11)(R12*4), Y8
+	IMULQ        DI, R12
+	BLSRQ        R10, R10
+	VFMADD231PS  (R9)(R12*1), Y8, Y1
+	VFMADD231PS  32(R9)(R12*1), Y8, Y2
+	VFMADD231PS  64(R9)(R12*1), Y8, Y3
+	VFMADD231PS  96(R9)(R12*1), Y8, Y4
+	VFMADD231PS  128(R9)(R12*1), Y8, Y5
+	VFMADD231PS  160(R9)(R12*1), Y8, Y6
+	VMASKMOVPS   192(R9)(R12*1), Y0, Y9
+	VFMADD231PS  Y9, Y8, Y7
+	JNZ          entry
+	MOVLQSX      8(AX), R10
+	ADDQ         SI, R10
+	VMOVUPS      Y1, (R10)
+	VMOVUPS      Y2, 32(R10)
+	VMOVUPS      Y3, 64(R10)
+	VMOVUPS      Y4, 96(R10)
+	VMOVUPS      Y5, 128(R10)
+	VMOVUPS      Y6, 160(R10)
+	VMASKMOVPS   Y7, Y0, 192(R10)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits1x7full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits1x7full256(SB), NOSPLIT, $0-96
+	MOVQ groups+0(FP), AX
+	MOVQ count+8(FP), CX
+	MOVQ sets+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ dst+40(FP), SI
+	MOVQ step+48(FP), DI
+	MOVQ ahead+72(FP), R8
+	MOVQ src+32(FP), R9
+
+group:
+	MOVLQSX    (AX), R10
+	MOVQ       (DX)(R10*1), R10
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R10, R10
+	JZ         next
+	MOVLQSX    8(AX), R11
+	ADDQ       SI, R11
+	VMOVUPS    (R11), Y0
+	VMOVUPS    32(R11), Y1
+	VMOVUPS    64(R11), Y2
+	VMOVUPS    96(R11), Y3
+	VMOVUPS    128(R11), Y4
+	VMOVUPS    160(R11), Y5
+	VMOVUPS    192(R11), Y6
+	MOVLQSX    4(AX), R11
+	ADDQ       BX, R11
+
+entry:
+	TZCNTQ       R10, R12
+	VBROADCASTSS (R11)(R12*4), Y7
+	IMULQ        DI, R12
+	BLSRQ        R10, R10
+	VFMADD231PS  (R9)(R12*1), Y7, Y0
+	VFMADD231PS  32(R9)(R12*1), Y7, Y1
+	VFMADD231PS  64(R9)(R12*1), Y7, Y2
+	VFMADD231PS  96(R9)(R12*1), Y7, Y3
+	VFMADD231PS  128(R9)(R12*1), Y7, Y4
+	VFMADD231PS  160(R9)(R12*1), Y7, Y5
+	VFMADD231PS  192(R9)(R12*1), Y7, Y6
+	JNZ          entry
+	MOVLQSX      8(AX), R10
+	ADDQ         SI, R10
+	VMOVUPS      Y0, (R10)
+	VMOVUPS      Y1, 32(R10)
+	VMOVUPS      Y2, 64(R10)
+	VMOVUPS      Y3, 96(R10)
+	VMOVUPS      Y4, 128(R10)
+	VMOVUPS      Y5, 160(R10)
+	VMOVUPS      Y6, 192(R10)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
 	JNZ  group
 	VZEROUPPER
 	RET
@@ -1315,6 +2546,140 @@ next:
 	ADDQ $0x04, AX
 	ADDQ $0x04, CX
 	DECQ SI
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits1x8w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits1x8w256(SB), NOSPLIT, $0-96
+	MOVQ    groups+0(FP), AX
+	MOVQ    count+8(FP), CX
+	MOVQ    sets+16(FP), DX
+	MOVQ    weight+24(FP), BX
+	MOVQ    dst+40(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    ahead+72(FP), R8
+	MOVQ    src+32(FP), R9
+	MOVQ    tail+80(FP), R10
+	MOVQ    masks+88(FP), R11
+	MOVQ    $0x00000008, R12
+	SUBQ    R10, R12
+	VMOVUPS (R11)(R12*4), Y0
+
+group:
+	MOVLQSX    (AX), R10
+	MOVQ       (DX)(R10*1), R10
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R10, R10
+	JZ         next
+	MOVLQSX    8(AX), R11
+	ADDQ       SI, R11
+	VMOVUPS    (R11), Y1
+	VMOVUPS    32(R11), Y2
+	VMOVUPS    64(R11), Y3
+	VMOVUPS    96(R11), Y4
+	VMOVUPS    128(R11), Y5
+	VMOVUPS    160(R11), Y6
+	VMOVUPS    192(R11), Y7
+	VMASKMOVPS 224(R11), Y0, Y8
+	MOVLQSX    4(AX), R11
+	ADDQ       BX, R11
+
+entry:
+	TZCNTQ       R10, R12
+	VBROADCASTSS (R11)(R12*4), Y9
+	IMULQ        DI, R12
+	BLSRQ        R10, R10
+	VFMADD231PS  (R9)(R12*1), Y9, Y1
+	VFMADD231PS  32(R9)(R12*1), Y9, Y2
+	VFMADD231PS  64(R9)(R12*1), Y9, Y3
+	VFMADD231PS  96(R9)(R12*1), Y9, Y4
+	VFMADD231PS  128(R9)(R12*1), Y9, Y5
+	VFMADD231PS  160(R9)(R12*1), Y9, Y6
+	VFMADD231PS  192(R9)(R12*1), Y9, Y7
+	VMASKMOVPS   224(R9)(R12*1), Y0, Y10
+	VFMADD231PS  Y10, Y9, Y8
+	JNZ          entry
+	MOVLQSX      8(AX), R10
+	ADDQ         SI, R10
+	VMOVUPS      Y1, (R10)
+	VMOVUPS      Y2, 32(R10)
+	VMOVUPS      Y3, 64(R10)
+	VMOVUPS      Y4, 96(R10)
+	VMOVUPS      Y5, 128(R10)
+	VMOVUPS      Y6, 160(R10)
+	VMOVUPS      Y7, 192(R10)
+	VMASKMOVPS   Y8, Y0, 224(R10)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits1x8full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits1x8full256(SB), NOSPLIT, $0-96
+	MOVQ groups+0(FP), AX
+	MOVQ count+8(FP), CX
+	MOVQ sets+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ dst+40(FP), SI
+	MOVQ step+48(FP), DI
+	MOVQ ahead+72(FP), R8
+	MOVQ src+32(FP), R9
+
+group:
+	MOVLQSX    (AX), R10
+	MOVQ       (DX)(R10*1), R10
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R10, R10
+	JZ         next
+	MOVLQSX    8(AX), R11
+	ADDQ       SI, R11
+	VMOVUPS    (R11), Y0
+	VMOVUPS    32(R11), Y1
+	VMOVUPS    64(R11), Y2
+	VMOVUPS    96(R11), Y3
+	VMOVUPS    128(R11), Y4
+	VMOVUPS    160(R11), Y5
+	VMOVUPS    192(R11), Y6
+	VMOVUPS    224(R11), Y7
+	MOVLQSX    4(AX), R11
+	ADDQ       BX, R11
+
+entry:
+	TZCNTQ       R10, R12
+	VBROADCASTSS (R11)(R12*4), Y8
+	IMULQ        DI, R12
+	BLSRQ        R10, R10
+	VFMADD231PS  (R9)(R12*1), Y8, Y0
+	VFMADD231PS  32(R9)(R12*1), Y8, Y1
+	VFMADD231PS  64(R9)(R12*1), Y8, Y2
+	VFMADD231PS  96(R9)(R12*1), Y8, Y3
+	VFMADD231PS  128(R9)(R12*1), Y8, Y4
+	VFMADD231PS  160(R9)(R12*1), Y8, Y5
+	VFMADD231PS  192(R9)(R12*1), Y8, Y6
+	VFMADD231PS  224(R9)(R12*1), Y8, Y7
+	JNZ          entry
+	MOVLQSX      8(AX), R10
+	ADDQ         SI, R10
+	VMOVUPS      Y0, (R10)
+	VMOVUPS      Y1, 32(R10)
+	VMOVUPS      Y2, 64(R10)
+	VMOVUPS      Y3, 96(R10)
+	VMOVUPS      Y4, 128(R10)
+	VMOVUPS      Y5, 160(R10)
+	VMOVUPS      Y6, 192(R10)
+	VMOVUPS      Y7, 224(R10)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
 	JNZ  group
 	VZEROUPPER
 	RET
@@ -1464,6 +2829,146 @@ next:
 	ADDQ $0x04, AX
 	ADDQ $0x04, CX
 	DECQ SI
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits1x9w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits1x9w256(SB), NOSPLIT, $0-96
+	MOVQ    groups+0(FP), AX
+	MOVQ    count+8(FP), CX
+	MOVQ    sets+16(FP), DX
+	MOVQ    weight+24(FP), BX
+	MOVQ    dst+40(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    ahead+72(FP), R8
+	MOVQ    src+32(FP), R9
+	MOVQ    tail+80(FP), R10
+	MOVQ    masks+88(FP), R11
+	MOVQ    $0x00000008, R12
+	SUBQ    R10, R12
+	VMOVUPS (R11)(R12*4), Y0
+
+group:
+	MOVLQSX    (AX), R10
+	MOVQ       (DX)(R10*1), R10
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R10, R10
+	JZ         next
+	MOVLQSX    8(AX), R11
+	ADDQ       SI, R11
+	VMOVUPS    (R11), Y1
+	VMOVUPS    32(R11), Y2
+	VMOVUPS    64(R11), Y3
+	VMOVUPS    96(R11), Y4
+	VMOVUPS    128(R11), Y5
+	VMOVUPS    160(R11), Y6
+	VMOVUPS    192(R11), Y7
+	VMOVUPS    224(R11), Y8
+	VMASKMOVPS 256(R11), Y0, Y9
+	MOVLQSX    4(AX), R11
+	ADDQ       BX, R11
+
+entry:
+	TZCNTQ       R10, R12
+	VBROADCASTSS (R11)(R12*4), Y10
+	IMULQ        DI, R12
+	BLSRQ        R10, R10
+	VFMADD231PS  (R9)(R12*1), Y10, Y1
+	VFMADD231PS  32(R9)(R12*1), Y10, Y2
+	VFMADD231PS  64(R9)(R12*1), Y10, Y3
+	VFMADD231PS  96(R9)(R12*1), Y10, Y4
+	VFMADD231PS  128(R9)(R12*1), Y10, Y5
+	VFMADD231PS  160(R9)(R12*1), Y10, Y6
+	VFMADD231PS  192(R9)(R12*1), Y10, Y7
+	VFMADD231PS  224(R9)(R12*1), Y10, Y8
+	VMASKMOVPS   256(R9)(R12*1), Y0, Y11
+	VFMADD231PS  Y11, Y10, Y9
+	JNZ          entry
+	MOVLQSX      8(AX), R10
+	ADDQ         SI, R10
+	VMOVUPS      Y1, (R10)
+	VMOVUPS      Y2, 32(R10)
+	VMOVUPS      Y3, 64(R10)
+	VMOVUPS      Y4, 96(R10)
+	VMOVUPS      Y5, 128(R10)
+	VMOVUPS      Y6, 160(R10)
+	VMOVUPS      Y7, 192(R10)
+	VMOVUPS      Y8, 224(R10)
+	VMASKMOVPS   Y9, Y0, 256(R10)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits1x9full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits1x9full256(SB), NOSPLIT, $0-96
+	MOVQ groups+0(FP), AX
+	MOVQ count+8(FP), CX
+	MOVQ sets+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ dst+40(FP), SI
+	MOVQ step+48(FP), DI
+	MOVQ ahead+72(FP), R8
+	MOVQ src+32(FP), R9
+
+group:
+	MOVLQSX    (AX), R10
+	MOVQ       (DX)(R10*1), R10
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R10, R10
+	JZ         next
+	MOVLQSX    8(AX), R11
+	ADDQ       SI, R11
+	VMOVUPS    (R11), Y0
+	VMOVUPS    32(R11), Y1
+	VMOVUPS    64(R11), Y2
+	VMOVUPS    96(R11), Y3
+	VMOVUPS    128(R11), Y4
+	VMOVUPS    160(R11), Y5
+	VMOVUPS    192(R11), Y6
+	VMOVUPS    224(R11), Y7
+	VMOVUPS    256(R11), Y8
+	MOVLQSX    4(AX), R11
+	ADDQ       BX, R11
+
+entry:
+	TZCNTQ       R10, R12
+	VBROADCASTSS (R11)(R12*4), Y9
+	IMULQ        DI, R12
+	BLSRQ        R10, R10
+	VFMADD231PS  (R9)(R12*1), Y9, Y0
+	VFMADD231PS  32(R9)(R12*1), Y9, Y1
+	VFMADD231PS  64(R9)(R12*1), Y9, Y2
+	VFMADD231PS  96(R9)(R12*1), Y9, Y3
+	VFMADD231PS  128(R9)(R12*1), Y9, Y4
+	VFMADD231PS  160(R9)(R12*1), Y9, Y5
+	VFMADD231PS  192(R9)(R12*1), Y9, Y6
+	VFMADD231PS  224(R9)(R12*1), Y9, Y7
+	VFMADD231PS  256(R9)(R12*1), Y9, Y8
+	JNZ          entry
+	MOVLQSX      8(AX), R10
+	ADDQ         SI, R10
+	VMOVUPS      Y0, (R10)
+	VMOVUPS      Y1, 32(R10)
+	VMOVUPS      Y2, 64(R10)
+	VMOVUPS      Y3, 96(R10)
+	VMOVUPS      Y4, 128(R10)
+	VMOVUPS      Y5, 160(R10)
+	VMOVUPS      Y6, 192(R10)
+	VMOVUPS      Y7, 224(R10)
+	VMOVUPS      Y8, 256(R10)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
 	JNZ  group
 	VZEROUPPER
 	RET
@@ -1621,6 +3126,152 @@ next:
 	ADDQ $0x04, AX
 	ADDQ $0x04, CX
 	DECQ SI
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits1x10w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits1x10w256(SB), NOSPLIT, $0-96
+	MOVQ    groups+0(FP), AX
+	MOVQ    count+8(FP), CX
+	MOVQ    sets+16(FP), DX
+	MOVQ    weight+24(FP), BX
+	MOVQ    dst+40(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    ahead+72(FP), R8
+	MOVQ    src+32(FP), R9
+	MOVQ    tail+80(FP), R10
+	MOVQ    masks+88(FP), R11
+	MOVQ    $0x00000008, R12
+	SUBQ    R10, R12
+	VMOVUPS (R11)(R12*4), Y0
+
+group:
+	MOVLQSX    (AX), R10
+	MOVQ       (DX)(R10*1), R10
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R10, R10
+	JZ         next
+	MOVLQSX    8(AX), R11
+	ADDQ       SI, R11
+	VMOVUPS    (R11), Y1
+	VMOVUPS    32(R11), Y2
+	VMOVUPS    64(R11), Y3
+	VMOVUPS    96(R11), Y4
+	VMOVUPS    128(R11), Y5
+	VMOVUPS    160(R11), Y6
+	VMOVUPS    192(R11), Y7
+	VMOVUPS    224(R11), Y8
+	VMOVUPS    256(R11), Y9
+	VMASKMOVPS 288(R11), Y0, Y10
+	MOVLQSX    4(AX), R11
+	ADDQ       BX, R11
+
+entry:
+	TZCNTQ       R10, R12
+	VBROADCASTSS (R11)(R12*4), Y11
+	IMULQ        DI, R12
+	BLSRQ        R10, R10
+	VFMADD231PS  (R9)(R12*1), Y11, Y1
+	VFMADD231PS  32(R9)(R12*1), Y11, Y2
+	VFMADD231PS  64(R9)(R12*1), Y11, Y3
+	VFMADD231PS  96(R9)(R12*1), Y11, Y4
+	VFMADD231PS  128(R9)(R12*1), Y11, Y5
+	VFMADD231PS  160(R9)(R12*1), Y11, Y6
+	VFMADD231PS  192(R9)(R12*1), Y11, Y7
+	VFMADD231PS  224(R9)(R12*1), Y11, Y8
+	VFMADD231PS  256(R9)(R12*1), Y11, Y9
+	VMASKMOVPS   288(R9)(R12*1), Y0, Y12
+	VFMADD231PS  Y12, Y11, Y10
+	JNZ          entry
+	MOVLQSX      8(AX), R10
+	ADDQ         SI, R10
+	VMOVUPS      Y1, (R10)
+	VMOVUPS      Y2, 32(R10)
+	VMOVUPS      Y3, 64(R10)
+	VMOVUPS      Y4, 96(R10)
+	VMOVUPS      Y5, 128(R10)
+	VMOVUPS      Y6, 160(R10)
+	VMOVUPS      Y7, 192(R10)
+	VMOVUPS      Y8, 224(R10)
+	VMOVUPS      Y9, 256(R10)
+	VMASKMOVPS   Y10, Y0, 288(R10)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits1x10full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits1x10full256(SB), NOSPLIT, $0-96
+	MOVQ groups+0(FP), AX
+	MOVQ count+8(FP), CX
+	MOVQ sets+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ dst+40(FP), SI
+	MOVQ step+48(FP), DI
+	MOVQ ahead+72(FP), R8
+	MOVQ src+32(FP), R9
+
+group:
+	MOVLQSX    (AX), R10
+	MOVQ       (DX)(R10*1), R10
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R10, R10
+	JZ         next
+	MOVLQSX    8(AX), R11
+	ADDQ       SI, R11
+	VMOVUPS    (R11), Y0
+	VMOVUPS    32(R11), Y1
+	VMOVUPS    64(R11), Y2
+	VMOVUPS    96(R11), Y3
+	VMOVUPS    128(R11), Y4
+	VMOVUPS    160(R11), Y5
+	VMOVUPS    192(R11), Y6
+	VMOVUPS    224(R11), Y7
+	VMOVUPS    256(R11), Y8
+	VMOVUPS    288(R11), Y9
+	MOVLQSX    4(AX), R11
+	ADDQ       BX, R11
+
+entry:
+	TZCNTQ       R10, R12
+	VBROADCASTSS (R11)(R12*4), Y10
+	IMULQ        DI, R12
+	BLSRQ        R10, R10
+	VFMADD231PS  (R9)(R12*1), Y10, Y0
+	VFMADD231PS  32(R9)(R12*1), Y10, Y1
+	VFMADD231PS  64(R9)(R12*1), Y10, Y2
+	VFMADD231PS  96(R9)(R12*1), Y10, Y3
+	VFMADD231PS  128(R9)(R12*1), Y10, Y4
+	VFMADD231PS  160(R9)(R12*1), Y10, Y5
+	VFMADD231PS  192(R9)(R12*1), Y10, Y6
+	VFMADD231PS  224(R9)(R12*1), Y10, Y7
+	VFMADD231PS  256(R9)(R12*1), Y10, Y8
+	VFMADD231PS  288(R9)(R12*1), Y10, Y9
+	JNZ          entry
+	MOVLQSX      8(AX), R10
+	ADDQ         SI, R10
+	VMOVUPS      Y0, (R10)
+	VMOVUPS      Y1, 32(R10)
+	VMOVUPS      Y2, 64(R10)
+	VMOVUPS      Y3, 96(R10)
+	VMOVUPS      Y4, 128(R10)
+	VMOVUPS      Y5, 160(R10)
+	VMOVUPS      Y6, 192(R10)
+	VMOVUPS      Y7, 224(R10)
+	VMOVUPS      Y8, 256(R10)
+	VMOVUPS      Y9, 288(R10)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
 	JNZ  group
 	VZEROUPPER
 	RET
@@ -1786,6 +3437,158 @@ next:
 	ADDQ $0x04, AX
 	ADDQ $0x04, CX
 	DECQ SI
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits1x11w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits1x11w256(SB), NOSPLIT, $0-96
+	MOVQ    groups+0(FP), AX
+	MOVQ    count+8(FP), CX
+	MOVQ    sets+16(FP), DX
+	MOVQ    weight+24(FP), BX
+	MOVQ    dst+40(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    ahead+72(FP), R8
+	MOVQ    src+32(FP), R9
+	MOVQ    tail+80(FP), R10
+	MOVQ    masks+88(FP), R11
+	MOVQ    $0x00000008, R12
+	SUBQ    R10, R12
+	VMOVUPS (R11)(R12*4), Y0
+
+group:
+	MOVLQSX    (AX), R10
+	MOVQ       (DX)(R10*1), R10
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R10, R10
+	JZ         next
+	MOVLQSX    8(AX), R11
+	ADDQ       SI, R11
+	VMOVUPS    (R11), Y1
+	VMOVUPS    32(R11), Y2
+	VMOVUPS    64(R11), Y3
+	VMOVUPS    96(R11), Y4
+	VMOVUPS    128(R11), Y5
+	VMOVUPS    160(R11), Y6
+	VMOVUPS    192(R11), Y7
+	VMOVUPS    224(R11), Y8
+	VMOVUPS    256(R11), Y9
+	VMOVUPS    288(R11), Y10
+	VMASKMOVPS 320(R11), Y0, Y11
+	MOVLQSX    4(AX), R11
+	ADDQ       BX, R11
+
+entry:
+	TZCNTQ       R10, R12
+	VBROADCASTSS (R11)(R12*4), Y12
+	IMULQ        DI, R12
+	BLSRQ        R10, R10
+	VFMADD231PS  (R9)(R12*1), Y12, Y1
+	VFMADD231PS  32(R9)(R12*1), Y12, Y2
+	VFMADD231PS  64(R9)(R12*1), Y12, Y3
+	VFMADD231PS  96(R9)(R12*1), Y12, Y4
+	VFMADD231PS  128(R9)(R12*1), Y12, Y5
+	VFMADD231PS  160(R9)(R12*1), Y12, Y6
+	VFMADD231PS  192(R9)(R12*1), Y12, Y7
+	VFMADD231PS  224(R9)(R12*1), Y12, Y8
+	VFMADD231PS  256(R9)(R12*1), Y12, Y9
+	VFMADD231PS  288(R9)(R12*1), Y12, Y10
+	VMASKMOVPS   320(R9)(R12*1), Y0, Y13
+	VFMADD231PS  Y13, Y12, Y11
+	JNZ          entry
+	MOVLQSX      8(AX), R10
+	ADDQ         SI, R10
+	VMOVUPS      Y1, (R10)
+	VMOVUPS      Y2, 32(R10)
+	VMOVUPS      Y3, 64(R10)
+	VMOVUPS      Y4, 96(R10)
+	VMOVUPS      Y5, 128(R10)
+	VMOVUPS      Y6, 160(R10)
+	VMOVUPS      Y7, 192(R10)
+	VMOVUPS      Y8, 224(R10)
+	VMOVUPS      Y9, 256(R10)
+	VMOVUPS      Y10, 288(R10)
+	VMASKMOVPS   Y11, Y0, 320(R10)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits1x11full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits1x11full256(SB), NOSPLIT, $0-96
+	MOVQ groups+0(FP), AX
+	MOVQ count+8(FP), CX
+	MOVQ sets+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ dst+40(FP), SI
+	MOVQ step+48(FP), DI
+	MOVQ ahead+72(FP), R8
+	MOVQ src+32(FP), R9
+
+group:
+	MOVLQSX    (AX), R10
+	MOVQ       (DX)(R10*1), R10
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R10, R10
+	JZ         next
+	MOVLQSX    8(AX), R11
+	ADDQ       SI, R11
+	VMOVUPS    (R11), Y0
+	VMOVUPS    32(R11), Y1
+	VMOVUPS    64(R11), Y2
+	VMOVUPS    96(R11), Y3
+	VMOVUPS    128(R11), Y4
+	VMOVUPS    160(R11), Y5
+	VMOVUPS    192(R11), Y6
+	VMOVUPS    224(R11), Y7
+	VMOVUPS    256(R11), Y8
+	VMOVUPS    288(R11), Y9
+	VMOVUPS    320(R11), Y10
+	MOVLQSX    4(AX), R11
+	ADDQ       BX, R11
+
+entry:
+	TZCNTQ       R10, R12
+	VBROADCASTSS (R11)(R12*4), Y11
+	IMULQ        DI, R12
+	BLSRQ        R10, R10
+	VFMADD231PS  (R9)(R12*1), Y11, Y0
+	VFMADD231PS  32(R9)(R12*1), Y11, Y1
+	VFMADD231PS  64(R9)(R12*1), Y11, Y2
+	VFMADD231PS  96(R9)(R12*1), Y11, Y3
+	VFMADD231PS  128(R9)(R12*1), Y11, Y4
+	VFMADD231PS  160(R9)(R12*1), Y11, Y5
+	VFMADD231PS  192(R9)(R12*1), Y11, Y6
+	VFMADD231PS  224(R9)(R12*1), Y11, Y7
+	VFMADD231PS  256(R9)(R12*1), Y11, Y8
+	VFMADD231PS  288(R9)(R12*1), Y11, Y9
+	VFMADD231PS  320(R9)(R12*1), Y11, Y10
+	JNZ          entry
+	MOVLQSX      8(AX), R10
+	ADDQ         SI, R10
+	VMOVUPS      Y0, (R10)
+	VMOVUPS      Y1, 32(R10)
+	VMOVUPS      Y2, 64(R10)
+	VMOVUPS      Y3, 96(R10)
+	VMOVUPS      Y4, 128(R10)
+	VMOVUPS      Y5, 160(R10)
+	VMOVUPS      Y6, 192(R10)
+	VMOVUPS      Y7, 224(R10)
+	VMOVUPS      Y8, 256(R10)
+	VMOVUPS      Y9, 288(R10)
+	VMOVUPS      Y10, 320(R10)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
 	JNZ  group
 	VZEROUPPER
 	RET
@@ -1963,6 +3766,164 @@ next:
 	VZEROUPPER
 	RET
 
+// func sumBits1x12w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits1x12w256(SB), NOSPLIT, $0-96
+	MOVQ    groups+0(FP), AX
+	MOVQ    count+8(FP), CX
+	MOVQ    sets+16(FP), DX
+	MOVQ    weight+24(FP), BX
+	MOVQ    dst+40(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    ahead+72(FP), R8
+	MOVQ    src+32(FP), R9
+	MOVQ    tail+80(FP), R10
+	MOVQ    masks+88(FP), R11
+	MOVQ    $0x00000008, R12
+	SUBQ    R10, R12
+	VMOVUPS (R11)(R12*4), Y0
+
+group:
+	MOVLQSX    (AX), R10
+	MOVQ       (DX)(R10*1), R10
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R10, R10
+	JZ         next
+	MOVLQSX    8(AX), R11
+	ADDQ       SI, R11
+	VMOVUPS    (R11), Y1
+	VMOVUPS    32(R11), Y2
+	VMOVUPS    64(R11), Y3
+	VMOVUPS    96(R11), Y4
+	VMOVUPS    128(R11), Y5
+	VMOVUPS    160(R11), Y6
+	VMOVUPS    192(R11), Y7
+	VMOVUPS    224(R11), Y8
+	VMOVUPS    256(R11), Y9
+	VMOVUPS    288(R11), Y10
+	VMOVUPS    320(R11), Y11
+	VMASKMOVPS 352(R11), Y0, Y12
+	MOVLQSX    4(AX), R11
+	ADDQ       BX, R11
+
+entry:
+	TZCNTQ       R10, R12
+	VBROADCASTSS (R11)(R12*4), Y13
+	IMULQ        DI, R12
+	BLSRQ        R10, R10
+	VFMADD231PS  (R9)(R12*1), Y13, Y1
+	VFMADD231PS  32(R9)(R12*1), Y13, Y2
+	VFMADD231PS  64(R9)(R12*1), Y13, Y3
+	VFMADD231PS  96(R9)(R12*1), Y13, Y4
+	VFMADD231PS  128(R9)(R12*1), Y13, Y5
+	VFMADD231PS  160(R9)(R12*1), Y13, Y6
+	VFMADD231PS  192(R9)(R12*1), Y13, Y7
+	VFMADD231PS  224(R9)(R12*1), Y13, Y8
+	VFMADD231PS  256(R9)(R12*1), Y13, Y9
+	VFMADD231PS  288(R9)(R12*1), Y13, Y10
+	VFMADD231PS  320(R9)(R12*1), Y13, Y11
+	VMASKMOVPS   352(R9)(R12*1), Y0, Y14
+	VFMADD231PS  Y14, Y13, Y12
+	JNZ          entry
+	MOVLQSX      8(AX), R10
+	ADDQ         SI, R10
+	VMOVUPS      Y1, (R10)
+	VMOVUPS      Y2, 32(R10)
+	VMOVUPS      Y3, 64(R10)
+	VMOVUPS      Y4, 96(R10)
+	VMOVUPS      Y5, 128(R10)
+	VMOVUPS      Y6, 160(R10)
+	VMOVUPS      Y7, 192(R10)
+	VMOVUPS      Y8, 224(R10)
+	VMOVUPS      Y9, 256(R10)
+	VMOVUPS      Y10, 288(R10)
+	VMOVUPS      Y11, 320(R10)
+	VMASKMOVPS   Y12, Y0, 352(R10)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits1x12full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits1x12full256(SB), NOSPLIT, $0-96
+	MOVQ groups+0(FP), AX
+	MOVQ count+8(FP), CX
+	MOVQ sets+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ dst+40(FP), SI
+	MOVQ step+48(FP), DI
+	MOVQ ahead+72(FP), R8
+	MOVQ src+32(FP), R9
+
+group:
+	MOVLQSX    (AX), R10
+	MOVQ       (DX)(R10*1), R10
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R10, R10
+	JZ         next
+	MOVLQSX    8(AX), R11
+	ADDQ       SI, R11
+	VMOVUPS    (R11), Y0
+	VMOVUPS    32(R11), Y1
+	VMOVUPS    64(R11), Y2
+	VMOVUPS    96(R11), Y3
+	VMOVUPS    128(R11), Y4
+	VMOVUPS    160(R11), Y5
+	VMOVUPS    192(R11), Y6
+	VMOVUPS    224(R11), Y7
+	VMOVUPS    256(R11), Y8
+	VMOVUPS    288(R11), Y9
+	VMOVUPS    320(R11), Y10
+	VMOVUPS    352(R11), Y11
+	MOVLQSX    4(AX), R11
+	ADDQ       BX, R11
+
+entry:
+	TZCNTQ       R10, R12
+	VBROADCASTSS (R11)(R12*4), Y12
+	IMULQ        DI, R12
+	BLSRQ        R10, R10
+	VFMADD231PS  (R9)(R12*1), Y12, Y0
+	VFMADD231PS  32(R9)(R12*1), Y12, Y1
+	VFMADD231PS  64(R9)(R12*1), Y12, Y2
+	VFMADD231PS  96(R9)(R12*1), Y12, Y3
+	VFMADD231PS  128(R9)(R12*1), Y12, Y4
+	VFMADD231PS  160(R9)(R12*1), Y12, Y5
+	VFMADD231PS  192(R9)(R12*1), Y12, Y6
+	VFMADD231PS  224(R9)(R12*1), Y12, Y7
+	VFMADD231PS  256(R9)(R12*1), Y12, Y8
+	VFMADD231PS  288(R9)(R12*1), Y12, Y9
+	VFMADD231PS  320(R9)(R12*1), Y12, Y10
+	VFMADD231PS  352(R9)(R12*1), Y12, Y11
+	JNZ          entry
+	MOVLQSX      8(AX), R10
+	ADDQ         SI, R10
+	VMOVUPS      Y0, (R10)
+	VMOVUPS      Y1, 32(R10)
+	VMOVUPS      Y2, 64(R10)
+	VMOVUPS      Y3, 96(R10)
+	VMOVUPS      Y4, 128(R10)
+	VMOVUPS      Y5, 160(R10)
+	VMOVUPS      Y6, 192(R10)
+	VMOVUPS      Y7, 224(R10)
+	VMOVUPS      Y8, 256(R10)
+	VMOVUPS      Y9, 288(R10)
+	VMOVUPS      Y10, 320(R10)
+	VMOVUPS      Y11, 352(R10)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
 // func sums2x1w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 // Requires: AVX, FMA3
 TEXT ·sums2x1w256(SB), NOSPLIT, $0-88
@@ -2110,6 +4071,113 @@ next:
 	ADDQ $0x04, AX
 	ADDQ $0x04, CX
 	DECQ SI
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits2x1w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits2x1w256(SB), NOSPLIT, $0-96
+	MOVQ    groups+0(FP), AX
+	MOVQ    count+8(FP), CX
+	MOVQ    sets+16(FP), DX
+	MOVQ    weight+24(FP), BX
+	MOVQ    dst+40(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    ahead+72(FP), R8
+	MOVQ    src+32(FP), R9
+	MOVQ    R9, R10
+	ADDQ    srcRow+56(FP), R10
+	MOVQ    tail+80(FP), R11
+	MOVQ    masks+88(FP), R12
+	MOVQ    $0x00000008, R13
+	SUBQ    R11, R13
+	VMOVUPS (R12)(R13*4), Y0
+
+group:
+	MOVLQSX    (AX), R11
+	MOVQ       (DX)(R11*1), R11
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R11, R11
+	JZ         next
+	MOVLQSX    8(AX), R12
+	ADDQ       SI, R12
+	VMASKMOVPS (R12), Y0, Y1
+	ADDQ       dstRow+64(FP), R12
+	VMASKMOVPS (R12), Y0, Y2
+	MOVLQSX    4(AX), R12
+	ADDQ       BX, R12
+
+entry:
+	TZCNTQ       R11, R13
+	VBROADCASTSS (R12)(R13*4), Y3
+	IMULQ        DI, R13
+	BLSRQ        R11, R11
+	VMASKMOVPS   (R9)(R13*1), Y0, Y4
+	VFMADD231PS  Y4, Y3, Y1
+	VMASKMOVPS   (R10)(R13*1), Y0, Y4
+	VFMADD231PS  Y4, Y3, Y2
+	JNZ          entry
+	MOVLQSX      8(AX), R11
+	ADDQ         SI, R11
+	VMASKMOVPS   Y1, Y0, (R11)
+	ADDQ         dstRow+64(FP), R11
+	VMASKMOVPS   Y2, Y0, (R11)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits2x1full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits2x1full256(SB), NOSPLIT, $0-96
+	MOVQ groups+0(FP), AX
+	MOVQ count+8(FP), CX
+	MOVQ sets+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ dst+40(FP), SI
+	MOVQ step+48(FP), DI
+	MOVQ ahead+72(FP), R8
+	MOVQ src+32(FP), R9
+	MOVQ R9, R10
+	ADDQ srcRow+56(FP), R10
+
+group:
+	MOVLQSX    (AX), R11
+	MOVQ       (DX)(R11*1), R11
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R11, R11
+	JZ         next
+	MOVLQSX    8(AX), R12
+	ADDQ       SI, R12
+	VMOVUPS    (R12), Y0
+	ADDQ       dstRow+64(FP), R12
+	VMOVUPS    (R12), Y1
+	MOVLQSX    4(AX), R12
+	ADDQ       BX, R12
+
+entry:
+	TZCNTQ       R11, R13
+	VBROADCASTSS (R12)(R13*4), Y2
+	IMULQ        DI, R13
+	BLSRQ        R11, R11
+	VFMADD231PS  (R9)(R13*1), Y2, Y0
+	VFMADD231PS  (R10)(R13*1), Y2, Y1
+	JNZ          entry
+	MOVLQSX      8(AX), R11
+	ADDQ         SI, R11
+	VMOVUPS      Y0, (R11)
+	ADDQ         dstRow+64(FP), R11
+	VMOVUPS      Y1, (R11)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
 	JNZ  group
 	VZEROUPPER
 	RET
@@ -2293,6 +4361,125 @@ next:
 	ADDQ $0x04, AX
 	ADDQ $0x04, CX
 	DECQ SI
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits2x2w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits2x2w256(SB), NOSPLIT, $0-96
+	MOVQ    groups+0(FP), AX
+	MOVQ    count+8(FP), CX
+	MOVQ    sets+16(FP), DX
+	MOVQ    weight+24(FP), BX
+	MOVQ    dst+40(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    ahead+72(FP), R8
+	MOVQ    src+32(FP), R9
+	MOVQ    R9, R10
+	ADDQ    srcRow+56(FP), R10
+	MOVQ    tail+80(FP), R11
+	MOVQ    masks+88(FP), R12
+	MOVQ    $0x00000008, R13
+	SUBQ    R11, R13
+	VMOVUPS (R12)(R13*4), Y0
+
+group:
+	MOVLQSX    (AX), R11
+	MOVQ       (DX)(R11*1), R11
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R11, R11
+	JZ         next
+	MOVLQSX    8(AX), R12
+	ADDQ       SI, R12
+	VMOVUPS    (R12), Y1
+	VMASKMOVPS 32(R12), Y0, Y2
+	ADDQ       dstRow+64(FP), R12
+	VMOVUPS    (R12), Y3
+	VMASKMOVPS 32(R12), Y0, Y4
+	MOVLQSX    4(AX), R12
+	ADDQ       BX, R12
+
+entry:
+	TZCNTQ       R11, R13
+	VBROADCASTSS (R12)(R13*4), Y5
+	IMULQ        DI, R13
+	BLSRQ        R11, R11
+	VFMADD231PS  (R9)(R13*1), Y5, Y1
+	VMASKMOVPS   32(R9)(R13*1), Y0, Y6
+	VFMADD231PS  Y6, Y5, Y2
+	VFMADD231PS  (R10)(R13*1), Y5, Y3
+	VMASKMOVPS   32(R10)(R13*1), Y0, Y6
+	VFMADD231PS  Y6, Y5, Y4
+	JNZ          entry
+	MOVLQSX      8(AX), R11
+	ADDQ         SI, R11
+	VMOVUPS      Y1, (R11)
+	VMASKMOVPS   Y2, Y0, 32(R11)
+	ADDQ         dstRow+64(FP), R11
+	VMOVUPS      Y3, (R11)
+	VMASKMOVPS   Y4, Y0, 32(R11)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits2x2full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits2x2full256(SB), NOSPLIT, $0-96
+	MOVQ groups+0(FP), AX
+	MOVQ count+8(FP), CX
+	MOVQ sets+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ dst+40(FP), SI
+	MOVQ step+48(FP), DI
+	MOVQ ahead+72(FP), R8
+	MOVQ src+32(FP), R9
+	MOVQ R9, R10
+	ADDQ srcRow+56(FP), R10
+
+group:
+	MOVLQSX    (AX), R11
+	MOVQ       (DX)(R11*1), R11
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R11, R11
+	JZ         next
+	MOVLQSX    8(AX), R12
+	ADDQ       SI, R12
+	VMOVUPS    (R12), Y0
+	VMOVUPS    32(R12), Y1
+	ADDQ       dstRow+64(FP), R12
+	VMOVUPS    (R12), Y2
+	VMOVUPS    32(R12), Y3
+	MOVLQSX    4(AX), R12
+	ADDQ       BX, R12
+
+entry:
+	TZCNTQ       R11, R13
+	VBROADCASTSS (R12)(R13*4), Y4
+	IMULQ        DI, R13
+	BLSRQ        R11, R11
+	VFMADD231PS  (R9)(R13*1), Y4, Y0
+	VFMADD231PS  32(R9)(R13*1), Y4, Y1
+	VFMADD231PS  (R10)(R13*1), Y4, Y2
+	VFMADD231PS  32(R10)(R13*1), Y4, Y3
+	JNZ          entry
+	MOVLQSX      8(AX), R11
+	ADDQ         SI, R11
+	VMOVUPS      Y0, (R11)
+	VMOVUPS      Y1, 32(R11)
+	ADDQ         dstRow+64(FP), R11
+	VMOVUPS      Y2, (R11)
+	VMOVUPS      Y3, 32(R11)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
 	JNZ  group
 	VZEROUPPER
 	RET
@@ -2597,6 +4784,137 @@ next:
 	VZEROUPPER
 	RET
 
+// func sumBits2x3w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits2x3w256(SB), NOSPLIT, $0-96
+	MOVQ    groups+0(FP), AX
+	MOVQ    count+8(FP), CX
+	MOVQ    sets+16(FP), DX
+	MOVQ    weight+24(FP), BX
+	MOVQ    dst+40(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    ahead+72(FP), R8
+	MOVQ    src+32(FP), R9
+	MOVQ    R9, R10
+	ADDQ    srcRow+56(FP), R10
+	MOVQ    tail+80(FP), R11
+	MOVQ    masks+88(FP), R12
+	MOVQ    $0x00000008, R13
+	SUBQ    R11, R13
+	VMOVUPS (R12)(R13*4), Y0
+
+group:
+	MOVLQSX    (AX), R11
+	MOVQ       (DX)(R11*1), R11
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R11, R11
+	JZ         next
+	MOVLQSX    8(AX), R12
+	ADDQ       SI, R12
+	VMOVUPS    (R12), Y1
+	VMOVUPS    32(R12), Y2
+	VMASKMOVPS 64(R12), Y0, Y3
+	ADDQ       dstRow+64(FP), R12
+	VMOVUPS    (R12), Y4
+	VMOVUPS    32(R12), Y5
+	VMASKMOVPS 64(R12), Y0, Y6
+	MOVLQSX    4(AX), R12
+	ADDQ       BX, R12
+
+entry:
+	TZCNTQ       R11, R13
+	VBROADCASTSS (R12)(R13*4), Y7
+	IMULQ        DI, R13
+	BLSRQ        R11, R11
+	VFMADD231PS  (R9)(R13*1), Y7, Y1
+	VFMADD231PS  32(R9)(R13*1), Y7, Y2
+	VMASKMOVPS   64(R9)(R13*1), Y0, Y8
+	VFMADD231PS  Y8, Y7, Y3
+	VFMADD231PS  (R10)(R13*1), Y7, Y4
+	VFMADD231PS  32(R10)(R13*1), Y7, Y5
+	VMASKMOVPS   64(R10)(R13*1), Y0, Y8
+	VFMADD231PS  Y8, Y7, Y6
+	JNZ          entry
+	MOVLQSX      8(AX), R11
+	ADDQ         SI, R11
+	VMOVUPS      Y1, (R11)
+	VMOVUPS      Y2, 32(R11)
+	VMASKMOVPS   Y3, Y0, 64(R11)
+	ADDQ         dstRow+64(FP), R11
+	VMOVUPS      Y4, (R11)
+	VMOVUPS      Y5, 32(R11)
+	VMASKMOVPS   Y6, Y0, 64(R11)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits2x3full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits2x3full256(SB), NOSPLIT, $0-96
+	MOVQ groups+0(FP), AX
+	MOVQ count+8(FP), CX
+	MOVQ sets+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ dst+40(FP), SI
+	MOVQ step+48(FP), DI
+	MOVQ ahead+72(FP), R8
+	MOVQ src+32(FP), R9
+	MOVQ R9, R10
+	ADDQ srcRow+56(FP), R10
+
+group:
+	MOVLQSX    (AX), R11
+	MOVQ       (DX)(R11*1), R11
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R11, R11
+	JZ         next
+	MOVLQSX    8(AX), R12
+	ADDQ       SI, R12
+	VMOVUPS    (R12), Y0
+	VMOVUPS    32(R12), Y1
+	VMOVUPS    64(R12), Y2
+	ADDQ       dstRow+64(FP), R12
+	VMOVUPS    (R12), Y3
+	VMOVUPS    32(R12), Y4
+	VMOVUPS    64(R12), Y5
+	MOVLQSX    4(AX), R12
+	ADDQ       BX, R12
+
+entry:
+	TZCNTQ       R11, R13
+	VBROADCASTSS (R12)(R13*4), Y6
+	IMULQ        DI, R13
+	BLSRQ        R11, R11
+	VFMADD231PS  (R9)(R13*1), Y6, Y0
+	VFMADD231PS  32(R9)(R13*1), Y6, Y1
+	VFMADD231PS  64(R9)(R13*1), Y6, Y2
+	VFMADD231PS  (R10)(R13*1), Y6, Y3
+	VFMADD231PS  32(R10)(R13*1), Y6, Y4
+	VFMADD231PS  64(R10)(R13*1), Y6, Y5
+	JNZ          entry
+	MOVLQSX      8(AX), R11
+	ADDQ         SI, R11
+	VMOVUPS      Y0, (R11)
+	VMOVUPS      Y1, 32(R11)
+	VMOVUPS      Y2, 64(R11)
+	ADDQ         dstRow+64(FP), R11
+	VMOVUPS      Y3, (R11)
+	VMOVUPS      Y4, 32(R11)
+	VMOVUPS      Y5, 64(R11)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
 // func sums2x4w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 // Requires: AVX, FMA3
 TEXT ·sums2x4w256(SB), NOSPLIT, $0-88
@@ -2744,6 +5062,149 @@ next:
 	ADDQ $0x04, AX
 	ADDQ $0x04, CX
 	DECQ SI
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits2x4w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits2x4w256(SB), NOSPLIT, $0-96
+	MOVQ    groups+0(FP), AX
+	MOVQ    count+8(FP), CX
+	MOVQ    sets+16(FP), DX
+	MOVQ    weight+24(FP), BX
+	MOVQ    dst+40(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    ahead+72(FP), R8
+	MOVQ    src+32(FP), R9
+	MOVQ    R9, R10
+	ADDQ    srcRow+56(FP), R10
+	MOVQ    tail+80(FP), R11
+	MOVQ    masks+88(FP), R12
+	MOVQ    $0x00000008, R13
+	SUBQ    R11, R13
+	VMOVUPS (R12)(R13*4), Y0
+
+group:
+	MOVLQSX    (AX), R11
+	MOVQ       (DX)(R11*1), R11
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R11, R11
+	JZ         next
+	MOVLQSX    8(AX), R12
+	ADDQ       SI, R12
+	VMOVUPS    (R12), Y1
+	VMOVUPS    32(R12), Y2
+	VMOVUPS    64(R12), Y3
+	VMASKMOVPS 96(R12), Y0, Y4
+	ADDQ       dstRow+64(FP), R12
+	VMOVUPS    (R12), Y5
+	VMOVUPS    32(R12), Y6
+	VMOVUPS    64(R12), Y7
+	VMASKMOVPS 96(R12), Y0, Y8
+	MOVLQSX    4(AX), R12
+	ADDQ       BX, R12
+
+entry:
+	TZCNTQ       R11, R13
+	VBROADCASTSS (R12)(R13*4), Y9
+	IMULQ        DI, R13
+	BLSRQ        R11, R11
+	VFMADD231PS  (R9)(R13*1), Y9, Y1
+	VFMADD231PS  32(R9)(R13*1), Y9, Y2
+	VFMADD231PS  64(R9)(R13*1), Y9, Y3
+	VMASKMOVPS   96(R9)(R13*1), Y0, Y10
+	VFMADD231PS  Y10, Y9, Y4
+	VFMADD231PS  (R10)(R13*1), Y9, Y5
+	VFMADD231PS  32(R10)(R13*1), Y9, Y6
+	VFMADD231PS  64(R10)(R13*1), Y9, Y7
+	VMASKMOVPS   96(R10)(R13*1), Y0, Y10
+	VFMADD231PS  Y10, Y9, Y8
+	JNZ          entry
+	MOVLQSX      8(AX), R11
+	ADDQ         SI, R11
+	VMOVUPS      Y1, (R11)
+	VMOVUPS      Y2, 32(R11)
+	VMOVUPS      Y3, 64(R11)
+	VMASKMOVPS   Y4, Y0, 96(R11)
+	ADDQ         dstRow+64(FP), R11
+	VMOVUPS      Y5, (R11)
+	VMOVUPS      Y6, 32(R11)
+	VMOVUPS      Y7, 64(R11)
+	VMASKMOVPS   Y8, Y0, 96(R11)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits2x4full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits2x4full256(SB), NOSPLIT, $0-96
+	MOVQ groups+0(FP), AX
+	MOVQ count+8(FP), CX
+	MOVQ sets+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ dst+40(FP), SI
+	MOVQ step+48(FP), DI
+	MOVQ ahead+72(FP), R8
+	MOVQ src+32(FP), R9
+	MOVQ R9, R10
+	ADDQ srcRow+56(FP), R10
+
+group:
+	MOVLQSX    (AX), R11
+	MOVQ       (DX)(R11*1), R11
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R11, R11
+	JZ         next
+	MOVLQSX    8(AX), R12
+	ADDQ       SI, R12
+	VMOVUPS    (R12), Y0
+	VMOVUPS    32(R12), Y1
+	VMOVUPS    64(R12), Y2
+	VMOVUPS    96(R12), Y3
+	ADDQ       dstRow+64(FP), R12
+	VMOVUPS    (R12), Y4
+	VMOVUPS    32(R12), Y5
+	VMOVUPS    64(R12), Y6
+	VMOVUPS    96(R12), Y7
+	MOVLQSX    4(AX), R12
+	ADDQ       BX, R12
+
+entry:
+	TZCNTQ       R11, R13
+	VBROADCASTSS (R12)(R13*4), Y8
+	IMULQ        DI, R13
+	BLSRQ        R11, R11
+	VFMADD231PS  (R9)(R13*1), Y8, Y0
+	VFMADD231PS  32(R9)(R13*1), Y8, Y1
+	VFMADD231PS  64(R9)(R13*1), Y8, Y2
+	VFMADD231PS  96(R9)(R13*1), Y8, Y3
+	VFMADD231PS  (R10)(R13*1), Y8, Y4
+	VFMADD231PS  32(R10)(R13*1), Y8, Y5
+	VFMADD231PS  64(R10)(R13*1), Y8, Y6
+	VFMADD231PS  96(R10)(R13*1), Y8, Y7
+	JNZ          entry
+	MOVLQSX      8(AX), R11
+	ADDQ         SI, R11
+	VMOVUPS      Y0, (R11)
+	VMOVUPS      Y1, 32(R11)
+	VMOVUPS      Y2, 64(R11)
+	VMOVUPS      Y3, 96(R11)
+	ADDQ         dstRow+64(FP), R11
+	VMOVUPS      Y4, (R11)
+	VMOVUPS      Y5, 32(R11)
+	VMOVUPS      Y6, 64(R11)
+	VMOVUPS      Y7, 96(R11)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
 	JNZ  group
 	VZEROUPPER
 	RET
@@ -2911,6 +5372,161 @@ next:
 	ADDQ $0x04, AX
 	ADDQ $0x04, CX
 	DECQ SI
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits2x5w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits2x5w256(SB), NOSPLIT, $0-96
+	MOVQ    groups+0(FP), AX
+	MOVQ    count+8(FP), CX
+	MOVQ    sets+16(FP), DX
+	MOVQ    weight+24(FP), BX
+	MOVQ    dst+40(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    ahead+72(FP), R8
+	MOVQ    src+32(FP), R9
+	MOVQ    R9, R10
+	ADDQ    srcRow+56(FP), R10
+	MOVQ    tail+80(FP), R11
+	MOVQ    masks+88(FP), R12
+	MOVQ    $0x00000008, R13
+	SUBQ    R11, R13
+	VMOVUPS (R12)(R13*4), Y0
+
+group:
+	MOVLQSX    (AX), R11
+	MOVQ       (DX)(R11*1), R11
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R11, R11
+	JZ         next
+	MOVLQSX    8(AX), R12
+	ADDQ       SI, R12
+	VMOVUPS    (R12), Y1
+	VMOVUPS    32(R12), Y2
+	VMOVUPS    64(R12), Y3
+	VMOVUPS    96(R12), Y4
+	VMASKMOVPS 128(R12), Y0, Y5
+	ADDQ       dstRow+64(FP), R12
+	VMOVUPS    (R12), Y6
+	VMOVUPS    32(R12), Y7
+	VMOVUPS    64(R12), Y8
+	VMOVUPS    96(R12), Y9
+	VMASKMOVPS 128(R12), Y0, Y10
+	MOVLQSX    4(AX), R12
+	ADDQ       BX, R12
+
+entry:
+	TZCNTQ       R11, R13
+	VBROADCASTSS (R12)(R13*4), Y11
+	IMULQ        DI, R13
+	BLSRQ        R11, R11
+	VFMADD231PS  (R9)(R13*1), Y11, Y1
+	VFMADD231PS  32(R9)(R13*1), Y11, Y2
+	VFMADD231PS  64(R9)(R13*1), Y11, Y3
+	VFMADD231PS  96(R9)(R13*1), Y11, Y4
+	VMASKMOVPS   128(R9)(R13*1), Y0, Y12
+	VFMADD231PS  Y12, Y11, Y5
+	VFMADD231PS  (R10)(R13*1), Y11, Y6
+	VFMADD231PS  32(R10)(R13*1), Y11, Y7
+	VFMADD231PS  64(R10)(R13*1), Y11, Y8
+	VFMADD231PS  96(R10)(R13*1), Y11, Y9
+	VMASKMOVPS   128(R10)(R13*1), Y0, Y12
+	VFMADD231PS  Y12, Y11, Y10
+	JNZ          entry
+	MOVLQSX      8(AX), R11
+	ADDQ         SI, R11
+	VMOVUPS      Y1, (R11)
+	VMOVUPS      Y2, 32(R11)
+	VMOVUPS      Y3, 64(R11)
+	VMOVUPS      Y4, 96(R11)
+	VMASKMOVPS   Y5, Y0, 128(R11)
+	ADDQ         dstRow+64(FP), R11
+	VMOVUPS      Y6, (R11)
+	VMOVUPS      Y7, 32(R11)
+	VMOVUPS      Y8, 64(R11)
+	VMOVUPS      Y9, 96(R11)
+	VMASKMOVPS   Y10, Y0, 128(R11)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits2x5full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits2x5full256(SB), NOSPLIT, $0-96
+	MOVQ groups+0(FP), AX
+	MOVQ count+8(FP), CX
+	MOVQ sets+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ dst+40(FP), SI
+	MOVQ step+48(FP), DI
+	MOVQ ahead+72(FP), R8
+	MOVQ src+32(FP), R9
+	MOVQ R9, R10
+	ADDQ srcRow+56(FP), R10
+
+group:
+	MOVLQSX    (AX), R11
+	MOVQ       (DX)(R11*1), R11
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R11, R11
+	JZ         next
+	MOVLQSX    8(AX), R12
+	ADDQ       SI, R12
+	VMOVUPS    (R12), Y0
+	VMOVUPS    32(R12), Y1
+	VMOVUPS    64(R12), Y2
+	VMOVUPS    96(R12), Y3
+	VMOVUPS    128(R12), Y4
+	ADDQ       dstRow+64(FP), R12
+	VMOVUPS    (R12), Y5
+	VMOVUPS    32(R12), Y6
+	VMOVUPS    64(R12), Y7
+	VMOVUPS    96(R12), Y8
+	VMOVUPS    128(R12), Y9
+	MOVLQSX    4(AX), R12
+	ADDQ       BX, R12
+
+entry:
+	TZCNTQ       R11, R13
+	VBROADCASTSS (R12)(R13*4), Y10
+	IMULQ        DI, R13
+	BLSRQ        R11, R11
+	VFMADD231PS  (R9)(R13*1), Y10, Y0
+	VFMADD231PS  32(R9)(R13*1), Y10, Y1
+	VFMADD231PS  64(R9)(R13*1), Y10, Y2
+	VFMADD231PS  96(R9)(R13*1), Y10, Y3
+	VFMADD231PS  128(R9)(R13*1), Y10, Y4
+	VFMADD231PS  (R10)(R13*1), Y10, Y5
+	VFMADD231PS  32(R10)(R13*1), Y10, Y6
+	VFMADD231PS  64(R10)(R13*1), Y10, Y7
+	VFMADD231PS  96(R10)(R13*1), Y10, Y8
+	VFMADD231PS  128(R10)(R13*1), Y10, Y9
+	JNZ          entry
+	MOVLQSX      8(AX), R11
+	ADDQ         SI, R11
+	VMOVUPS      Y0, (R11)
+	VMOVUPS      Y1, 32(R11)
+	VMOVUPS      Y2, 64(R11)
+	VMOVUPS      Y3, 96(R11)
+	VMOVUPS      Y4, 128(R11)
+	ADDQ         dstRow+64(FP), R11
+	VMOVUPS      Y5, (R11)
+	VMOVUPS      Y6, 32(R11)
+	VMOVUPS      Y7, 64(R11)
+	VMOVUPS      Y8, 96(R11)
+	VMOVUPS      Y9, 128(R11)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
 	JNZ  group
 	VZEROUPPER
 	RET
@@ -3098,6 +5714,173 @@ next:
 	VZEROUPPER
 	RET
 
+// func sumBits2x6w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits2x6w256(SB), NOSPLIT, $0-96
+	MOVQ    groups+0(FP), AX
+	MOVQ    count+8(FP), CX
+	MOVQ    sets+16(FP), DX
+	MOVQ    weight+24(FP), BX
+	MOVQ    dst+40(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    ahead+72(FP), R8
+	MOVQ    src+32(FP), R9
+	MOVQ    R9, R10
+	ADDQ    srcRow+56(FP), R10
+	MOVQ    tail+80(FP), R11
+	MOVQ    masks+88(FP), R12
+	MOVQ    $0x00000008, R13
+	SUBQ    R11, R13
+	VMOVUPS (R12)(R13*4), Y0
+
+group:
+	MOVLQSX    (AX), R11
+	MOVQ       (DX)(R11*1), R11
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R11, R11
+	JZ         next
+	MOVLQSX    8(AX), R12
+	ADDQ       SI, R12
+	VMOVUPS    (R12), Y1
+	VMOVUPS    32(R12), Y2
+	VMOVUPS    64(R12), Y3
+	VMOVUPS    96(R12), Y4
+	VMOVUPS    128(R12), Y5
+	VMASKMOVPS 160(R12), Y0, Y6
+	ADDQ       dstRow+64(FP), R12
+	VMOVUPS    (R12), Y7
+	VMOVUPS    32(R12), Y8
+	VMOVUPS    64(R12), Y9
+	VMOVUPS    96(R12), Y10
+	VMOVUPS    128(R12), Y11
+	VMASKMOVPS 160(R12), Y0, Y12
+	MOVLQSX    4(AX), R12
+	ADDQ       BX, R12
+
+entry:
+	TZCNTQ       R11, R13
+	VBROADCASTSS (R12)(R13*4), Y13
+	IMULQ        DI, R13
+	BLSRQ        R11, R11
+	VFMADD231PS  (R9)(R13*1), Y13, Y1
+	VFMADD231PS  32(R9)(R13*1), Y13, Y2
+	VFMADD231PS  64(R9)(R13*1), Y13, Y3
+	VFMADD231PS  96(R9)(R13*1), Y13, Y4
+	VFMADD231PS  128(R9)(R13*1), Y13, Y5
+	VMASKMOVPS   160(R9)(R13*1), Y0, Y14
+	VFMADD231PS  Y14, Y13, Y6
+	VFMADD231PS  (R10)(R13*1), Y13, Y7
+	VFMADD231PS  32(R10)(R13*1), Y13, Y8
+	VFMADD231PS  64(R10)(R13*1), Y13, Y9
+	VFMADD231PS  96(R10)(R13*1), Y13, Y10
+	VFMADD231PS  128(R10)(R13*1), Y13, Y11
+	VMASKMOVPS   160(R10)(R13*1), Y0, Y14
+	VFMADD231PS  Y14, Y13, Y12
+	JNZ          entry
+	MOVLQSX      8(AX), R11
+	ADDQ         SI, R11
+	VMOVUPS      Y1, (R11)
+	VMOVUPS      Y2, 32(R11)
+	VMOVUPS      Y3, 64(R11)
+	VMOVUPS      Y4, 96(R11)
+	VMOVUPS      Y5, 128(R11)
+	VMASKMOVPS   Y6, Y0, 160(R11)
+	ADDQ         dstRow+64(FP), R11
+	VMOVUPS      Y7, (R11)
+	VMOVUPS      Y8, 32(R11)
+	VMOVUPS      Y9, 64(R11)
+	VMOVUPS      Y10, 96(R11)
+	VMOVUPS      Y11, 128(R11)
+	VMASKMOVPS   Y12, Y0, 160(R11)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits2x6full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits2x6full256(SB), NOSPLIT, $0-96
+	MOVQ groups+0(FP), AX
+	MOVQ count+8(FP), CX
+	MOVQ sets+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ dst+40(FP), SI
+	MOVQ step+48(FP), DI
+	MOVQ ahead+72(FP), R8
+	MOVQ src+32(FP), R9
+	MOVQ R9, R10
+	ADDQ srcRow+56(FP), R10
+
+group:
+	MOVLQSX    (AX), R11
+	MOVQ       (DX)(R11*1), R11
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R11, R11
+	JZ         next
+	MOVLQSX    8(AX), R12
+	ADDQ       SI, R12
+	VMOVUPS    (R12), Y0
+	VMOVUPS    32(R12), Y1
+	VMOVUPS    64(R12), Y2
+	VMOVUPS    96(R12), Y3
+	VMOVUPS    128(R12), Y4
+	VMOVUPS    160(R12), Y5
+	ADDQ       dstRow+64(FP), R12
+	VMOVUPS    (R12), Y6
+	VMOVUPS    32(R12), Y7
+	VMOVUPS    64(R12), Y8
+	VMOVUPS    96(R12), Y9
+	VMOVUPS    128(R12), Y10
+	VMOVUPS    160(R12), Y11
+	MOVLQSX    4(AX), R12
+	ADDQ       BX, R12
+
+entry:
+	TZCNTQ       R11, R13
+	VBROADCASTSS (R12)(R13*4), Y12
+	IMULQ        DI, R13
+	BLSRQ        R11, R11
+	VFMADD231PS  (R9)(R13*1), Y12, Y0
+	VFMADD231PS  32(R9)(R13*1), Y12, Y1
+	VFMADD231PS  64(R9)(R13*1), Y12, Y2
+	VFMADD231PS  96(R9)(R13*1), Y12, Y3
+	VFMADD231PS  128(R9)(R13*1), Y12, Y4
+	VFMADD231PS  160(R9)(R13*1), Y12, Y5
+	VFMADD231PS  (R10)(R13*1), Y12, Y6
+	VFMADD231PS  32(R10)(R13*1), Y12, Y7
+	VFMADD231PS  64(R10)(R13*1), Y12, Y8
+	VFMADD231PS  96(R10)(R13*1), Y12, Y9
+	VFMADD231PS  128(R10)(R13*1), Y12, Y10
+	VFMADD231PS  160(R10)(R13*1), Y12, Y11
+	JNZ          entry
+	MOVLQSX      8(AX), R11
+	ADDQ         SI, R11
+	VMOVUPS      Y0, (R11)
+	VMOVUPS      Y1, 32(R11)
+	VMOVUPS      Y2, 64(R11)
+	VMOVUPS      Y3, 96(R11)
+	VMOVUPS      Y4, 128(R11)
+	VMOVUPS      Y5, 160(R11)
+	ADDQ         dstRow+64(FP), R11
+	VMOVUPS      Y6, (R11)
+	VMOVUPS      Y7, 32(R11)
+	VMOVUPS      Y8, 64(R11)
+	VMOVUPS      Y9, 96(R11)
+	VMOVUPS      Y10, 128(R11)
+	VMOVUPS      Y11, 160(R11)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
 // func sums3x1w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 // Requires: AVX, FMA3
 TEXT ·sums3x1w256(SB), NOSPLIT, $0-88
@@ -3273,6 +6056,128 @@ next:
 	ADDQ $0x04, AX
 	ADDQ $0x04, CX
 	DECQ SI
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits3x1w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits3x1w256(SB), NOSPLIT, $0-96
+	MOVQ    groups+0(FP), AX
+	MOVQ    count+8(FP), CX
+	MOVQ    sets+16(FP), DX
+	MOVQ    weight+24(FP), BX
+	MOVQ    dst+40(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    ahead+72(FP), R8
+	MOVQ    src+32(FP), R9
+	MOVQ    R9, R10
+	ADDQ    srcRow+56(FP), R10
+	MOVQ    R10, R11
+	ADDQ    srcRow+56(FP), R11
+	MOVQ    tail+80(FP), R12
+	MOVQ    masks+88(FP), R13
+	MOVQ    $0x00000008, R14
+	SUBQ    R12, R14
+	VMOVUPS (R13)(R14*4), Y0
+
+group:
+	MOVLQSX    (AX), R12
+	MOVQ       (DX)(R12*1), R12
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R12, R12
+	JZ         next
+	MOVLQSX    8(AX), R13
+	ADDQ       SI, R13
+	VMASKMOVPS (R13), Y0, Y1
+	ADDQ       dstRow+64(FP), R13
+	VMASKMOVPS (R13), Y0, Y2
+	ADDQ       dstRow+64(FP), R13
+	VMASKMOVPS (R13), Y0, Y3
+	MOVLQSX    4(AX), R13
+	ADDQ       BX, R13
+
+entry:
+	TZCNTQ       R12, R14
+	VBROADCASTSS (R13)(R14*4), Y4
+	IMULQ        DI, R14
+	BLSRQ        R12, R12
+	VMASKMOVPS   (R9)(R14*1), Y0, Y5
+	VFMADD231PS  Y5, Y4, Y1
+	VMASKMOVPS   (R10)(R14*1), Y0, Y5
+	VFMADD231PS  Y5, Y4, Y2
+	VMASKMOVPS   (R11)(R14*1), Y0, Y5
+	VFMADD231PS  Y5, Y4, Y3
+	JNZ          entry
+	MOVLQSX      8(AX), R12
+	ADDQ         SI, R12
+	VMASKMOVPS   Y1, Y0, (R12)
+	ADDQ         dstRow+64(FP), R12
+	VMASKMOVPS   Y2, Y0, (R12)
+	ADDQ         dstRow+64(FP), R12
+	VMASKMOVPS   Y3, Y0, (R12)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits3x1full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits3x1full256(SB), NOSPLIT, $0-96
+	MOVQ groups+0(FP), AX
+	MOVQ count+8(FP), CX
+	MOVQ sets+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ dst+40(FP), SI
+	MOVQ step+48(FP), DI
+	MOVQ ahead+72(FP), R8
+	MOVQ src+32(FP), R9
+	MOVQ R9, R10
+	ADDQ srcRow+56(FP), R10
+	MOVQ R10, R11
+	ADDQ srcRow+56(FP), R11
+
+group:
+	MOVLQSX    (AX), R12
+	MOVQ       (DX)(R12*1), R12
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R12, R12
+	JZ         next
+	MOVLQSX    8(AX), R13
+	ADDQ       SI, R13
+	VMOVUPS    (R13), Y0
+	ADDQ       dstRow+64(FP), R13
+	VMOVUPS    (R13), Y1
+	ADDQ       dstRow+64(FP), R13
+	VMOVUPS    (R13), Y2
+	MOVLQSX    4(AX), R13
+	ADDQ       BX, R13
+
+entry:
+	TZCNTQ       R12, R14
+	VBROADCASTSS (R13)(R14*4), Y3
+	IMULQ        DI, R14
+	BLSRQ        R12, R12
+	VFMADD231PS  (R9)(R14*1), Y3, Y0
+	VFMADD231PS  (R10)(R14*1), Y3, Y1
+	VFMADD231PS  (R11)(R14*1), Y3, Y2
+	JNZ          entry
+	MOVLQSX      8(AX), R12
+	ADDQ         SI, R12
+	VMOVUPS      Y0, (R12)
+	ADDQ         dstRow+64(FP), R12
+	VMOVUPS      Y1, (R12)
+	ADDQ         dstRow+64(FP), R12
+	VMOVUPS      Y2, (R12)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
 	JNZ  group
 	VZEROUPPER
 	RET
@@ -3500,6 +6405,146 @@ next:
 	ADDQ $0x04, AX
 	ADDQ $0x04, CX
 	DECQ SI
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits3x2w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits3x2w256(SB), NOSPLIT, $0-96
+	MOVQ    groups+0(FP), AX
+	MOVQ    count+8(FP), CX
+	MOVQ    sets+16(FP), DX
+	MOVQ    weight+24(FP), BX
+	MOVQ    dst+40(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    ahead+72(FP), R8
+	MOVQ    src+32(FP), R9
+	MOVQ    R9, R10
+	ADDQ    srcRow+56(FP), R10
+	MOVQ    R10, R11
+	ADDQ    srcRow+56(FP), R11
+	MOVQ    tail+80(FP), R12
+	MOVQ    masks+88(FP), R13
+	MOVQ    $0x00000008, R14
+	SUBQ    R12, R14
+	VMOVUPS (R13)(R14*4), Y0
+
+group:
+	MOVLQSX    (AX), R12
+	MOVQ       (DX)(R12*1), R12
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R12, R12
+	JZ         next
+	MOVLQSX    8(AX), R13
+	ADDQ       SI, R13
+	VMOVUPS    (R13), Y1
+	VMASKMOVPS 32(R13), Y0, Y2
+	ADDQ       dstRow+64(FP), R13
+	VMOVUPS    (R13), Y3
+	VMASKMOVPS 32(R13), Y0, Y4
+	ADDQ       dstRow+64(FP), R13
+	VMOVUPS    (R13), Y5
+	VMASKMOVPS 32(R13), Y0, Y6
+	MOVLQSX    4(AX), R13
+	ADDQ       BX, R13
+
+entry:
+	TZCNTQ       R12, R14
+	VBROADCASTSS (R13)(R14*4), Y7
+	IMULQ        DI, R14
+	BLSRQ        R12, R12
+	VFMADD231PS  (R9)(R14*1), Y7, Y1
+	VMASKMOVPS   32(R9)(R14*1), Y0, Y8
+	VFMADD231PS  Y8, Y7, Y2
+	VFMADD231PS  (R10)(R14*1), Y7, Y3
+	VMASKMOVPS   32(R10)(R14*1), Y0, Y8
+	VFMADD231PS  Y8, Y7, Y4
+	VFMADD231PS  (R11)(R14*1), Y7, Y5
+	VMASKMOVPS   32(R11)(R14*1), Y0, Y8
+	VFMADD231PS  Y8, Y7, Y6
+	JNZ          entry
+	MOVLQSX      8(AX), R12
+	ADDQ         SI, R12
+	VMOVUPS      Y1, (R12)
+	VMASKMOVPS   Y2, Y0, 32(R12)
+	ADDQ         dstRow+64(FP), R12
+	VMOVUPS      Y3, (R12)
+	VMASKMOVPS   Y4, Y0, 32(R12)
+	ADDQ         dstRow+64(FP), R12
+	VMOVUPS      Y5, (R12)
+	VMASKMOVPS   Y6, Y0, 32(R12)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits3x2full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits3x2full256(SB), NOSPLIT, $0-96
+	MOVQ groups+0(FP), AX
+	MOVQ count+8(FP), CX
+	MOVQ sets+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ dst+40(FP), SI
+	MOVQ step+48(FP), DI
+	MOVQ ahead+72(FP), R8
+	MOVQ src+32(FP), R9
+	MOVQ R9, R10
+	ADDQ srcRow+56(FP), R10
+	MOVQ R10, R11
+	ADDQ srcRow+56(FP), R11
+
+group:
+	MOVLQSX    (AX), R12
+	MOVQ       (DX)(R12*1), R12
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R12, R12
+	JZ         next
+	MOVLQSX    8(AX), R13
+	ADDQ       SI, R13
+	VMOVUPS    (R13), Y0
+	VMOVUPS    32(R13), Y1
+	ADDQ       dstRow+64(FP), R13
+	VMOVUPS    (R13), Y2
+	VMOVUPS    32(R13), Y3
+	ADDQ       dstRow+64(FP), R13
+	VMOVUPS    (R13), Y4
+	VMOVUPS    32(R13), Y5
+	MOVLQSX    4(AX), R13
+	ADDQ       BX, R13
+
+entry:
+	TZCNTQ       R12, R14
+	VBROADCASTSS (R13)(R14*4), Y6
+	IMULQ        DI, R14
+	BLSRQ        R12, R12
+	VFMADD231PS  (R9)(R14*1), Y6, Y0
+	VFMADD231PS  32(R9)(R14*1), Y6, Y1
+	VFMADD231PS  (R10)(R14*1), Y6, Y2
+	VFMADD231PS  32(R10)(R14*1), Y6, Y3
+	VFMADD231PS  (R11)(R14*1), Y6, Y4
+	VFMADD231PS  32(R11)(R14*1), Y6, Y5
+	JNZ          entry
+	MOVLQSX      8(AX), R12
+	ADDQ         SI, R12
+	VMOVUPS      Y0, (R12)
+	VMOVUPS      Y1, 32(R12)
+	ADDQ         dstRow+64(FP), R12
+	VMOVUPS      Y2, (R12)
+	VMOVUPS      Y3, 32(R12)
+	ADDQ         dstRow+64(FP), R12
+	VMOVUPS      Y4, (R12)
+	VMOVUPS      Y5, 32(R12)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
 	JNZ  group
 	VZEROUPPER
 	RET
@@ -3778,6 +6823,164 @@ next:
 	VZEROUPPER
 	RET
 
+// func sumBits3x3w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits3x3w256(SB), NOSPLIT, $0-96
+	MOVQ    groups+0(FP), AX
+	MOVQ    count+8(FP), CX
+	MOVQ    sets+16(FP), DX
+	MOVQ    weight+24(FP), BX
+	MOVQ    dst+40(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    ahead+72(FP), R8
+	MOVQ    src+32(FP), R9
+	MOVQ    R9, R10
+	ADDQ    srcRow+56(FP), R10
+	MOVQ    R10, R11
+	ADDQ    srcRow+56(FP), R11
+	MOVQ    tail+80(FP), R12
+	MOVQ    masks+88(FP), R13
+	MOVQ    $0x00000008, R14
+	SUBQ    R12, R14
+	VMOVUPS (R13)(R14*4), Y0
+
+group:
+	MOVLQSX    (AX), R12
+	MOVQ       (DX)(R12*1), R12
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R12, R12
+	JZ         next
+	MOVLQSX    8(AX), R13
+	ADDQ       SI, R13
+	VMOVUPS    (R13), Y1
+	VMOVUPS    32(R13), Y2
+	VMASKMOVPS 64(R13), Y0, Y3
+	ADDQ       dstRow+64(FP), R13
+	VMOVUPS    (R13), Y4
+	VMOVUPS    32(R13), Y5
+	VMASKMOVPS 64(R13), Y0, Y6
+	ADDQ       dstRow+64(FP), R13
+	VMOVUPS    (R13), Y7
+	VMOVUPS    32(R13), Y8
+	VMASKMOVPS 64(R13), Y0, Y9
+	MOVLQSX    4(AX), R13
+	ADDQ       BX, R13
+
+entry:
+	TZCNTQ       R12, R14
+	VBROADCASTSS (R13)(R14*4), Y10
+	IMULQ        DI, R14
+	BLSRQ        R12, R12
+	VFMADD231PS  (R9)(R14*1), Y10, Y1
+	VFMADD231PS  32(R9)(R14*1), Y10, Y2
+	VMASKMOVPS   64(R9)(R14*1), Y0, Y11
+	VFMADD231PS  Y11, Y10, Y3
+	VFMADD231PS  (R10)(R14*1), Y10, Y4
+	VFMADD231PS  32(R10)(R14*1), Y10, Y5
+	VMASKMOVPS   64(R10)(R14*1), Y0, Y11
+	VFMADD231PS  Y11, Y10, Y6
+	VFMADD231PS  (R11)(R14*1), Y10, Y7
+	VFMADD231PS  32(R11)(R14*1), Y10, Y8
+	VMASKMOVPS   64(R11)(R14*1), Y0, Y11
+	VFMADD231PS  Y11, Y10, Y9
+	JNZ          entry
+	MOVLQSX      8(AX), R12
+	ADDQ         SI, R12
+	VMOVUPS      Y1, (R12)
+	VMOVUPS      Y2, 32(R12)
+	VMASKMOVPS   Y3, Y0, 64(R12)
+	ADDQ         dstRow+64(FP), R12
+	VMOVUPS      Y4, (R12)
+	VMOVUPS      Y5, 32(R12)
+	VMASKMOVPS   Y6, Y0, 64(R12)
+	ADDQ         dstRow+64(FP), R12
+	VMOVUPS      Y7, (R12)
+	VMOVUPS      Y8, 32(R12)
+	VMASKMOVPS   Y9, Y0, 64(R12)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits3x3full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits3x3full256(SB), NOSPLIT, $0-96
+	MOVQ groups+0(FP), AX
+	MOVQ count+8(FP), CX
+	MOVQ sets+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ dst+40(FP), SI
+	MOVQ step+48(FP), DI
+	MOVQ ahead+72(FP), R8
+	MOVQ src+32(FP), R9
+	MOVQ R9, R10
+	ADDQ srcRow+56(FP), R10
+	MOVQ R10, R11
+	ADDQ srcRow+56(FP), R11
+
+group:
+	MOVLQSX    (AX), R12
+	MOVQ       (DX)(R12*1), R12
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R12, R12
+	JZ         next
+	MOVLQSX    8(AX), R13
+	ADDQ       SI, R13
+	VMOVUPS    (R13), Y0
+	VMOVUPS    32(R13), Y1
+	VMOVUPS    64(R13), Y2
+	ADDQ       dstRow+64(FP), R13
+	VMOVUPS    (R13), Y3
+	VMOVUPS    32(R13), Y4
+	VMOVUPS    64(R13), Y5
+	ADDQ       dstRow+64(FP), R13
+	VMOVUPS    (R13), Y6
+	VMOVUPS    32(R13), Y7
+	VMOVUPS    64(R13), Y8
+	MOVLQSX    4(AX), R13
+	ADDQ       BX, R13
+
+entry:
+	TZCNTQ       R12, R14
+	VBROADCASTSS (R13)(R14*4), Y9
+	IMULQ        DI, R14
+	BLSRQ        R12, R12
+	VFMADD231PS  (R9)(R14*1), Y9, Y0
+	VFMADD231PS  32(R9)(R14*1), Y9, Y1
+	VFMADD231PS  64(R9)(R14*1), Y9, Y2
+	VFMADD231PS  (R10)(R14*1), Y9, Y3
+	VFMADD231PS  32(R10)(R14*1), Y9, Y4
+	VFMADD231PS  64(R10)(R14*1), Y9, Y5
+	VFMADD231PS  (R11)(R14*1), Y9, Y6
+	VFMADD231PS  32(R11)(R14*1), Y9, Y7
+	VFMADD231PS  64(R11)(R14*1), Y9, Y8
+	JNZ          entry
+	MOVLQSX      8(AX), R12
+	ADDQ         SI, R12
+	VMOVUPS      Y0, (R12)
+	VMOVUPS      Y1, 32(R12)
+	VMOVUPS      Y2, 64(R12)
+	ADDQ         dstRow+64(FP), R12
+	VMOVUPS      Y3, (R12)
+	VMOVUPS      Y4, 32(R12)
+	VMOVUPS      Y5, 64(R12)
+	ADDQ         dstRow+64(FP), R12
+	VMOVUPS      Y6, (R12)
+	VMOVUPS      Y7, 32(R12)
+	VMOVUPS      Y8, 64(R12)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
 // func sums3x4w256(counts *int32, place *int32, offset *int32, weight *float32, src *float32, dst *float32, groups uintptr, srcRow uintptr, dstRow uintptr, tail uintptr, masks int64)
 // Requires: AVX, FMA3
 TEXT ·sums3x4w256(SB), NOSPLIT, $0-88
@@ -3967,6 +7170,182 @@ next:
 	ADDQ $0x04, AX
 	ADDQ $0x04, CX
 	DECQ SI
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits3x4w256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits3x4w256(SB), NOSPLIT, $0-96
+	MOVQ    groups+0(FP), AX
+	MOVQ    count+8(FP), CX
+	MOVQ    sets+16(FP), DX
+	MOVQ    weight+24(FP), BX
+	MOVQ    dst+40(FP), SI
+	MOVQ    step+48(FP), DI
+	MOVQ    ahead+72(FP), R8
+	MOVQ    src+32(FP), R9
+	MOVQ    R9, R10
+	ADDQ    srcRow+56(FP), R10
+	MOVQ    R10, R11
+	ADDQ    srcRow+56(FP), R11
+	MOVQ    tail+80(FP), R12
+	MOVQ    masks+88(FP), R13
+	MOVQ    $0x00000008, R14
+	SUBQ    R12, R14
+	VMOVUPS (R13)(R14*4), Y0
+
+group:
+	MOVLQSX    (AX), R12
+	MOVQ       (DX)(R12*1), R12
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R12, R12
+	JZ         next
+	MOVLQSX    8(AX), R13
+	ADDQ       SI, R13
+	VMOVUPS    (R13), Y1
+	VMOVUPS    32(R13), Y2
+	VMOVUPS    64(R13), Y3
+	VMASKMOVPS 96(R13), Y0, Y4
+	ADDQ       dstRow+64(FP), R13
+	VMOVUPS    (R13), Y5
+	VMOVUPS    32(R13), Y6
+	VMOVUPS    64(R13), Y7
+	VMASKMOVPS 96(R13), Y0, Y8
+	ADDQ       dstRow+64(FP), R13
+	VMOVUPS    (R13), Y9
+	VMOVUPS    32(R13), Y10
+	VMOVUPS    64(R13), Y11
+	VMASKMOVPS 96(R13), Y0, Y12
+	MOVLQSX    4(AX), R13
+	ADDQ       BX, R13
+
+entry:
+	TZCNTQ       R12, R14
+	VBROADCASTSS (R13)(R14*4), Y13
+	IMULQ        DI, R14
+	BLSRQ        R12, R12
+	VFMADD231PS  (R9)(R14*1), Y13, Y1
+	VFMADD231PS  32(R9)(R14*1), Y13, Y2
+	VFMADD231PS  64(R9)(R14*1), Y13, Y3
+	VMASKMOVPS   96(R9)(R14*1), Y0, Y14
+	VFMADD231PS  Y14, Y13, Y4
+	VFMADD231PS  (R10)(R14*1), Y13, Y5
+	VFMADD231PS  32(R10)(R14*1), Y13, Y6
+	VFMADD231PS  64(R10)(R14*1), Y13, Y7
+	VMASKMOVPS   96(R10)(R14*1), Y0, Y14
+	VFMADD231PS  Y14, Y13, Y8
+	VFMADD231PS  (R11)(R14*1), Y13, Y9
+	VFMADD231PS  32(R11)(R14*1), Y13, Y10
+	VFMADD231PS  64(R11)(R14*1), Y13, Y11
+	VMASKMOVPS   96(R11)(R14*1), Y0, Y14
+	VFMADD231PS  Y14, Y13, Y12
+	JNZ          entry
+	MOVLQSX      8(AX), R12
+	ADDQ         SI, R12
+	VMOVUPS      Y1, (R12)
+	VMOVUPS      Y2, 32(R12)
+	VMOVUPS      Y3, 64(R12)
+	VMASKMOVPS   Y4, Y0, 96(R12)
+	ADDQ         dstRow+64(FP), R12
+	VMOVUPS      Y5, (R12)
+	VMOVUPS      Y6, 32(R12)
+	VMOVUPS      Y7, 64(R12)
+	VMASKMOVPS   Y8, Y0, 96(R12)
+	ADDQ         dstRow+64(FP), R12
+	VMOVUPS      Y9, (R12)
+	VMOVUPS      Y10, 32(R12)
+	VMOVUPS      Y11, 64(R12)
+	VMASKMOVPS   Y12, Y0, 96(R12)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
+	JNZ  group
+	VZEROUPPER
+	RET
+
+// func sumBits3x4full256(groups *int32, count uintptr, sets *uint64, weight *float32, src *float32, dst *float32, step uintptr, srcRow uintptr, dstRow uintptr, ahead uintptr, tail uintptr, masks int64)
+// Requires: AVX, BMI, FMA3, MMX+
+TEXT ·sumBits3x4full256(SB), NOSPLIT, $0-96
+	MOVQ groups+0(FP), AX
+	MOVQ count+8(FP), CX
+	MOVQ sets+16(FP), DX
+	MOVQ weight+24(FP), BX
+	MOVQ dst+40(FP), SI
+	MOVQ step+48(FP), DI
+	MOVQ ahead+72(FP), R8
+	MOVQ src+32(FP), R9
+	MOVQ R9, R10
+	ADDQ srcRow+56(FP), R10
+	MOVQ R10, R11
+	ADDQ srcRow+56(FP), R11
+
+group:
+	MOVLQSX    (AX), R12
+	MOVQ       (DX)(R12*1), R12
+	PREFETCHT1 (R8)
+	ADDQ       $0x40, R8
+	TESTQ      R12, R12
+	JZ         next
+	MOVLQSX    8(AX), R13
+	ADDQ       SI, R13
+	VMOVUPS    (R13), Y0
+	VMOVUPS    32(R13), Y1
+	VMOVUPS    64(R13), Y2
+	VMOVUPS    96(R13), Y3
+	ADDQ       dstRow+64(FP), R13
+	VMOVUPS    (R13), Y4
+	VMOVUPS    32(R13), Y5
+	VMOVUPS    64(R13), Y6
+	VMOVUPS    96(R13), Y7
+	ADDQ       dstRow+64(FP), R13
+	VMOVUPS    (R13), Y8
+	VMOVUPS    32(R13), Y9
+	VMOVUPS    64(R13), Y10
+	VMOVUPS    96(R13), Y11
+	MOVLQSX    4(AX), R13
+	ADDQ       BX, R13
+
+entry:
+	TZCNTQ       R12, R14
+	VBROADCASTSS (R13)(R14*4), Y12
+	IMULQ        DI, R14
+	BLSRQ        R12, R12
+	VFMADD231PS  (R9)(R14*1), Y12, Y0
+	VFMADD231PS  32(R9)(R14*1), Y12, Y1
+	VFMADD231PS  64(R9)(R14*1), Y12, Y2
+	VFMADD231PS  96(R9)(R14*1), Y12, Y3
+	VFMADD231PS  (R10)(R14*1), Y12, Y4
+	VFMADD231PS  32(R10)(R14*1), Y12, Y5
+	VFMADD231PS  64(R10)(R14*1), Y12, Y6
+	VFMADD231PS  96(R10)(R14*1), Y12, Y7
+	VFMADD231PS  (R11)(R14*1), Y12, Y8
+	VFMADD231PS  32(R11)(R14*1), Y12, Y9
+	VFMADD231PS  64(R11)(R14*1), Y12, Y10
+	VFMADD231PS  96(R11)(R14*1), Y12, Y11
+	JNZ          entry
+	MOVLQSX      8(AX), R12
+	ADDQ         SI, R12
+	VMOVUPS      Y0, (R12)
+	VMOVUPS      Y1, 32(R12)
+	VMOVUPS      Y2, 64(R12)
+	VMOVUPS      Y3, 96(R12)
+	ADDQ         dstRow+64(FP), R12
+	VMOVUPS      Y4, (R12)
+	VMOVUPS      Y5, 32(R12)
+	VMOVUPS      Y6, 64(R12)
+	VMOVUPS      Y7, 96(R12)
+	ADDQ         dstRow+64(FP), R12
+	VMOVUPS      Y8, (R12)
+	VMOVUPS      Y9, 32(R12)
+	VMOVUPS      Y10, 64(R12)
+	VMOVUPS      Y11, 96(R12)
+
+next:
+	ADDQ $0x0c, AX
+	DECQ CX
 	JNZ  group
 	VZEROUPPER
 	RET

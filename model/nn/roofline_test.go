@@ -135,18 +135,20 @@ func (p *parts) back(w *worker, e int, sum []float32) {
 		at -= l.private()
 		in, out := n.frames[i].example(n.acts[i], e), n.frames[i+1].example(n.acts[i+1], e)
 		name := fmt.Sprintf("conv%d ", i+1)
+		q := &l.pooled[w.id]
 		l.listWindows(w, e, out, dout)
-		live := float64(l.pooled[w.id].list.Len())
-		flop := 2 * live * float64(l.depth) / 1e6
-		p.after(name+"lists", 0, 4*(3*float64(l.pool.Size())+2*live))
-		l.weightGradient(w, in, sum[at:at+l.private()])
+		if !l.quads {
+			p.after(name+"lists", 0, 4*float64(3*l.pool.Size()+2*q.visited))
+		}
+		l.weightGradient(w, e, in, out, dout, sum[at:at+l.private()])
+		flop := 2 * float64(q.visited*l.depth) / 1e6
 		p.after(name+"dW", flop, 0)
 		if i == n.first {
 			return
 		}
 		din := w.grads[i]
 		l.listWeights(w, e)
-		p.after(name+"lists", 0, 4*(float64(l.pool.Size())+2*live))
+		p.after(name+"lists", 0, 5*float64(l.pool.Size()))
 		l.inputGradient(w, din)
 		p.after(name+"dX", flop, 0)
 		dout = din

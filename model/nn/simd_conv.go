@@ -31,6 +31,7 @@ type directConv struct {
 	panel, pack int
 	needDX      bool
 	forwardFLOP float64      // of one example
+	gradFLOP    float64      // of its weight gradient, unless that is sparse
 	visits      atomic.Int64 // gradients in lists, so far
 	passes      atomic.Int64 // examples
 	bufs        []convScratch
@@ -57,7 +58,7 @@ func newDirectConv(n *simd, s step, v views, in, out frame, sparse bool) *direct
 		depth: s.Kernel * s.Kernel * s.in.C, run: s.Kernel * s.in.C,
 		needDX: n.first < len(n.trunk),
 	}
-	l.forwardFLOP = l.dense()
+	l.forwardFLOP, l.gradFLOP = l.dense(), l.dense()
 	// Short lists cost more than they save.
 	l.sparse = sparse && s.out.H*s.out.W >= 64
 	for y := range s.out.H {
@@ -201,7 +202,7 @@ func (l *directConv) work(outputs int) (flop, live float64) {
 	if l.sparse {
 		flop += listed
 	} else {
-		flop += l.dense()
+		flop += l.gradFLOP
 	}
 	if l.needDX {
 		flop += listed

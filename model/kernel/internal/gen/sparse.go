@@ -9,6 +9,13 @@ import (
 )
 
 func sparse(v isa) {
+	if !v.wide() {
+		v.bits()
+		v.quads()
+		for n := 1; n <= mostSelected; n++ {
+			v.selected(n)
+		}
+	}
 	for n := 1; n <= 3; n++ {
 		for nv := 1; nv <= v.maxSumVectors(n); nv++ {
 			v.sums(n, nv, lastMasked)
@@ -16,6 +23,8 @@ func sparse(v isa) {
 				continue
 			}
 			v.sums(n, nv, lastFull)
+			v.sumBits(n, nv, lastMasked)
+			v.sumBits(n, nv, lastFull)
 			if nv == 2 { // 9 floats: three pixels of three colours
 				v.sums(n, nv, lastOne)
 			}

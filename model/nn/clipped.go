@@ -106,7 +106,8 @@ func (n *Network) ClippedGradient(x []float32, labels []int32, clip, scale float
 		}
 		return s
 	}
-	logits := n.Forward(x, len(labels))
+	defer n.rest()
+	logits := n.forward(x, len(labels))
 	var s ClipStats
 	s.LossSum, s.Correct = crossEntropy(n.simd.dlogits[:len(logits)], logits, labels, n.classes, 1)
 	n.simd.clippedGradient(len(labels), clip, scale, &s, rule)
@@ -122,6 +123,7 @@ func (n *Network) ClippedUnits(x []float32, labels []int32, ends []int, clip flo
 	if err := n.checkClip(x, labels, ends, clip); err != nil {
 		return ClipStats{}, err
 	}
+	defer n.rest()
 	units := len(labels)
 	if ends != nil {
 		units = len(ends)
@@ -142,7 +144,7 @@ func (n *Network) ClippedUnits(x []float32, labels []int32, ends []int, clip flo
 		}
 		hi := end(last)
 		batch := labels[lo:hi]
-		logits := n.Forward(x[lo*n.input.Size():hi*n.input.Size()], len(batch))
+		logits := n.forward(x[lo*n.input.Size():hi*n.input.Size()], len(batch))
 		if n.simd != nil {
 			loss, correct := crossEntropy(n.simd.dlogits[:len(logits)], logits, batch, n.classes, 1)
 			total.LossSum, total.Correct = total.LossSum+loss, total.Correct+correct

@@ -248,6 +248,18 @@ func (p plan) reorder(dst, src []float32, inward bool) {
 // and is valid until its next call. It panics if batch is outside 1 to
 // maxBatch or x has another length: the caller sizes both.
 func (n *Network) Forward(x []float32, batch int) []float32 {
+	defer n.rest()
+	return n.forward(x, batch)
+}
+
+// rest ends the goroutines that help.
+func (n *Network) rest() {
+	if n.simd != nil {
+		n.simd.dismiss()
+	}
+}
+
+func (n *Network) forward(x []float32, batch int) []float32 {
 	if batch < 1 || batch > n.maxBatch || len(x) != batch*n.input.Size() {
 		panic(fmt.Sprintf("nn: forward of %d values as a batch of %d, want at most %d examples of %v", len(x), batch, n.maxBatch, n.input))
 	}
@@ -285,7 +297,8 @@ func (n *Network) Forward(x []float32, batch int) []float32 {
 // of the losses and the number of correct predictions before any update. x is
 // as in Forward. It panics on a label outside 0 to classes-1.
 func (n *Network) Gradient(x []float32, labels []int32) (lossSum float64, correct int) {
-	logits := n.Forward(x, len(labels))
+	defer n.rest()
+	logits := n.forward(x, len(labels))
 	if n.simd != nil {
 		lossSum, correct = crossEntropy(n.simd.dlogits[:len(logits)], logits, labels, n.classes, 1/float64(len(labels)))
 		n.simd.gradient(len(labels))
@@ -313,7 +326,8 @@ func (n *Network) Train(x []float32, labels []int32, rule Rule) (lossSum float64
 		}
 		return lossSum, correct
 	}
-	logits := n.Forward(x, len(labels))
+	defer n.rest()
+	logits := n.forward(x, len(labels))
 	lossSum, correct = crossEntropy(n.simd.dlogits[:len(logits)], logits, labels, n.classes, 1/float64(len(labels)))
 	if !math.IsNaN(lossSum) && !math.IsInf(lossSum, 0) {
 		n.simd.step(len(labels), rule)
@@ -342,7 +356,8 @@ func (n *Network) backprop(logits []float32, labels []int32, scale float64) (los
 // on one batch of len(labels) examples, and leaves Grads alone. It panics as
 // Gradient does.
 func (n *Network) Evaluate(x []float32, labels []int32) (lossSum float64, correct int) {
-	logits := n.Forward(x, len(labels))
+	defer n.rest()
+	logits := n.forward(x, len(labels))
 	return crossEntropy(nil, logits, labels, n.classes, 0)
 }
 

@@ -114,7 +114,7 @@ func (p *parts) step(x []float32, labels []int32, rule Rule) {
 			p.back(w, e, sum)
 		}
 	}
-	n.reduce(n.chunkCount(batch))
+	n.reduce()
 	n.finish(n.sums[0])
 	p.after("sums of chunks", 0, 0)
 	for _, r := range n.rest {

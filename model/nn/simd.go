@@ -52,6 +52,7 @@ type worker struct {
 	id    int
 	grads [][]float32 // gradients with respect to frames[i], one example
 	one   []float32   // private gradient of one example
+	chunk int         // the last one of which it had a piece
 
 	product kernel.Product
 }
@@ -348,10 +349,11 @@ func (n *simd) backExample(w *worker, e int, sum []float32) {
 // forward returns the class scores of a batch.
 func (n *simd) forward(x []float32, batch int) []float32 {
 	n.x, n.batch = x, batch
+	n.gather(batch)
 	for _, l := range n.trunk {
 		l.prepare(false)
 	}
-	n.run(forwardChunk, n.chunkCount(batch))
+	n.run(forwardExample, batch)
 	h := n.acts[len(n.trunk)]
 	for _, l := range n.head {
 		h = l.forward(h, batch)
@@ -399,8 +401,9 @@ func (n *simd) backTrunk(batch int) {
 	if n.private == 0 {
 		return
 	}
-	n.run(backwardTask, n.chunkCount(batch)+n.shared.parts)
-	n.reduce(n.chunkCount(batch))
+	n.cut(backwardPiece)
+	n.run(backwardTask, n.pieces.shares+n.shared.parts)
+	n.reduce()
 	n.finish(n.sums[0])
 }
 
@@ -421,17 +424,14 @@ func (n *simd) step(batch int, rule Rule) {
 
 // updateRest hands the weights that no sweep updates to rule.
 func (n *simd) updateRest(rule Rule) {
-	for _, r := range n.rest {
-		if lo, hi := r[0], r[1]; hi > lo {
-			rule(n.weights[lo:hi], n.grads[lo:hi], lo)
-		}
-	}
+	n.rule = rule
+	n.run(updatePart, len(n.rest))
+	n.rule = nil
 }
 
-// reduce adds the sums of all chunks to the first, in order.
-func (n *simd) reduce(chunks int) {
-	for _, s := range n.sums[1:chunks] {
-		n.path.AXPY(n.sums[0], s, 1)
+func updatePart(n *simd, _ *worker, part int) {
+	if lo, hi := n.rest[part][0], n.rest[part][1]; hi > lo {
+		n.rule(n.weights[lo:hi], n.grads[lo:hi], lo)
 	}
 }
 

@@ -17,7 +17,8 @@ func (n *simd) clippedGradient(batch int, clip, scale float64, s *ClipStats, rul
 		l.norms(n.flows[i+1], batch, n.squares)
 	}
 	n.clip, n.scale = clip, scale
-	n.run(clippedChunk, n.chunkCount(batch))
+	n.cut(clippedPiece)
+	n.run(backwardTask, n.pieces.shares)
 	for _, c := range n.stats[:n.chunkCount(batch)] {
 		s.add(c)
 	}
@@ -39,7 +40,7 @@ func (n *simd) clippedGradient(batch int, clip, scale float64, s *ClipStats, rul
 		}
 	}
 	if n.private > 0 {
-		n.reduce(n.chunkCount(batch))
+		n.reduce()
 		n.finish(n.sums[0])
 	}
 	if rule != nil {
@@ -47,12 +48,12 @@ func (n *simd) clippedGradient(batch int, clip, scale float64, s *ClipStats, rul
 	}
 }
 
-func clippedChunk(n *simd, w *worker, chunk int) {
-	s := &n.stats[chunk]
-	*s = ClipStats{}
-	sum := n.sums[chunk]
-	clear(sum)
-	lo, hi := n.chunk(chunk, n.batch)
+func clippedPiece(n *simd, w *worker, chunk, lo, hi int) {
+	s, sum := &n.stats[chunk], n.sums[chunk]
+	if first, _ := n.chunk(chunk, n.batch); lo == first {
+		*s = ClipStats{}
+		clear(sum)
+	}
 	for e := lo; e < hi; e++ {
 		squares := n.squares[e]
 		if n.private > 0 {
@@ -70,7 +71,18 @@ func clippedChunk(n *simd, w *worker, chunk int) {
 
 // startUnits readies the last batch for unitGradient.
 func (n *simd) startUnits(batch int) {
+	n.gather(batch)
+	n.prepared = false
 	n.backHead(batch)
+	n.prepareBackward()
+}
+
+// prepareBackward readies the trunk, unless a sweep has done it on the way.
+func (n *simd) prepareBackward() {
+	if n.prepared {
+		return
+	}
+	n.prepared = true
 	for _, l := range n.trunk {
 		l.prepare(true)
 	}

@@ -106,6 +106,15 @@ func (l *productDense) backward(dy, dx []float32, batch int) {
 // their weights are in cache.
 const sweepRows = 256
 
+// rows is sweepRows, or less if there are several workers, so that none waits long
+// for another.
+func (l *productDense) rows() int {
+	if l.n.called > 0 {
+		return sweepRows / 2
+	}
+	return sweepRows
+}
+
 // sweep computes the input gradient (unless dx is nil) and, if update is set, the
 // weight gradient of the whole batch, which it hands to the rule part by part: the
 // weights come from memory once, and the gradient never goes there.
@@ -135,7 +144,11 @@ func (l *productDense) sweep(dy, dx []float32, batch int, update bool) {
 		l.dy = dy
 	}
 	l.n.wide = l
-	l.n.run(sweepPart, (l.in+sweepRows-1)/sweepRows)
+	parts := (l.in + l.rows() - 1) / l.rows()
+	if l.n.called > 0 && !l.n.prepared {
+		parts++ // for what else waits for nothing
+	}
+	l.n.run(sweepPart, parts)
 	if update {
 		l.bias(dy, 0, batch)
 	}
@@ -147,8 +160,12 @@ func (l *productDense) panels() int { return l.out / l.path.PanelCols() }
 // sweepRows inputs.
 func sweepPart(n *simd, w *worker, part int) {
 	l, b := n.wide, &n.wide.bufs[w.id]
-	lo := part * sweepRows
-	rows := min(sweepRows, l.in-lo)
+	lo := part * l.rows()
+	if lo >= l.in {
+		n.prepareBackward()
+		return
+	}
+	rows := min(l.rows(), l.in-lo)
 	p := &w.product
 	if l.dx != nil {
 		p.Set(&l.p)

@@ -1,32 +1,25 @@
 package nn
 
-import (
-	"sync"
-	"sync/atomic"
+import "github.com/sotto-fl/sotto/model/kernel"
 
-	"github.com/sotto-fl/sotto/model/kernel"
-)
-
-// team spreads numbered tasks, such as the chunks of a batch, over goroutines.
-// Tasks are taken in any order; nothing depends on it.
+// team spreads the work on a batch over the workers.
 type team struct {
+	*crew
 	x      []float32
 	batch  int
-	work   func(n *simd, w *worker, task int)
-	tasks  int
-	loops  []func() // one for each worker but the first
-	next   atomic.Int32
-	done   sync.WaitGroup
 	shared sharedProduct
 	// hold lets product leave one large product in shared, for a later run to do
 	// together with something else; shared.parts is then above zero.
-	hold bool
-	wide *productDense // whose sweep is being made
+	hold     bool
+	wide     *productDense // whose sweep is being made
+	prepared bool          // the trunk is, for the backward pass
+
+	pieces pieces
 }
 
 // setWorkers makes room for count goroutines.
 func (n *simd) setWorkers(count int) {
-	n.workers, n.loops = nil, nil
+	n.workers = nil
 	for id := range count {
 		w := &worker{id: id}
 		for _, f := range n.frames {
@@ -34,13 +27,8 @@ func (n *simd) setWorkers(count int) {
 		}
 		w.one = kernel.Alloc(n.private)
 		n.workers = append(n.workers, w)
-		if id > 0 {
-			n.loops = append(n.loops, func() {
-				n.loop(w)
-				n.done.Done()
-			})
-		}
 	}
+	n.crew = newCrew(n)
 	for _, l := range n.trunk {
 		l.scratch(count)
 	}
@@ -51,28 +39,8 @@ func (n *simd) setWorkers(count int) {
 	}
 }
 
-// run does work for every task from 0 on and returns when all are done.
-func (n *simd) run(work func(n *simd, w *worker, task int), tasks int) {
-	n.work, n.tasks = work, tasks
-	n.next.Store(0)
-	helpers := n.loops[:min(len(n.loops), tasks-1)]
-	n.done.Add(len(helpers))
-	for _, l := range helpers {
-		go l()
-	}
-	n.loop(n.workers[0])
-	n.done.Wait()
-}
-
-func (n *simd) loop(w *worker) {
-	for {
-		i := int(n.next.Add(1)) - 1
-		if i >= n.tasks {
-			return
-		}
-		n.work(n, w, i)
-	}
-}
+// gather calls the helpers that are worth it for a batch.
+func (n *simd) gather(batch int) { n.call(n.chunkCount(batch) - 1) }
 
 // sharedProduct is a product that the workers share, by columns or by rows. Each
 // element of C is one worker's and is summed in the same order as by one alone.
@@ -80,7 +48,7 @@ type sharedProduct struct {
 	kernel.Product
 	a, b, c, init []float32
 	parts         int
-	columns       bool
+	unit          int // columns that stay together, or 0 if rows are shared
 }
 
 // minShared is the multiplications that are worth sharing.
@@ -88,15 +56,18 @@ const minShared = 1 << 21
 
 // product computes p, with all workers if it is large.
 func (n *simd) product(p *kernel.Product, a, b, c, init []float32) {
-	if len(n.workers) == 1 || p.Rows*p.Cols*p.Depth < minShared {
+	if n.called == 0 || p.Rows*p.Cols*p.Depth < minShared {
 		p.Run(n.path, a, b, c, init)
 		return
 	}
 	s := sharedProduct{Product: *p, a: a, b: b, c: c, init: init, parts: p.Rows / 64}
-	if p.Cols >= 128 && p.Rows < 1024 { // panels of 64 columns
-		s.parts, s.columns = p.Cols/64, true
+	if p.Cols >= 128 && p.Rows < 1024 {
+		s.parts, s.unit = p.Cols/64, 64
+		if p.BPanel > 0 {
+			s.parts, s.unit = p.Cols/32, 32
+		}
 	}
-	s.parts = max(1, min(s.parts, 4*len(n.workers)))
+	s.parts = max(1, min(s.parts, 4*(n.called+1)))
 	if n.hold {
 		n.hold, n.shared = false, s
 		return
@@ -111,9 +82,9 @@ func productPart(n *simd, w *worker, part int) {
 	s := &n.shared
 	w.product.Set(&s.Product)
 	p := &w.product
-	if s.columns {
-		panels := p.Cols / 64
-		lo, hi := part*panels/s.parts*64, (part+1)*panels/s.parts*64
+	if s.unit > 0 {
+		units := p.Cols / s.unit
+		lo, hi := part*units/s.parts*s.unit, (part+1)*units/s.parts*s.unit
 		if part == s.parts-1 {
 			hi = p.Cols
 		}
@@ -142,26 +113,39 @@ func (n *simd) column(i, panel int) int {
 	return i / n.path.PanelCols() * panel
 }
 
-// backwardTask is a chunk's backward pass or, beyond the chunks, a part of the
-// product that was held.
+// backwardTask is a worker's share of the chunks' backward pass or, beyond the
+// shares, a part of the product that was held.
 func backwardTask(n *simd, w *worker, task int) {
-	if chunks := n.chunkCount(n.batch); task < chunks {
-		backwardChunk(n, w, task)
+	if task < n.pieces.shares {
+		n.takePieces(w)
 	} else {
-		productPart(n, w, task-chunks)
+		productPart(n, w, task-n.pieces.shares)
 	}
 }
 
-func forwardChunk(n *simd, w *worker, chunk int) {
-	lo, hi := n.chunk(chunk, n.batch)
-	n.forwardExamples(w, lo, hi)
-}
+func forwardExample(n *simd, w *worker, e int) { n.forwardExamples(w, e, e+1) }
 
-func backwardChunk(n *simd, w *worker, chunk int) {
+func backwardPiece(n *simd, w *worker, chunk, lo, hi int) {
 	sum := n.sums[chunk]
-	clear(sum)
-	lo, hi := n.chunk(chunk, n.batch)
+	if first, _ := n.chunk(chunk, n.batch); lo == first {
+		clear(sum)
+	}
 	for e := lo; e < hi; e++ {
 		n.backExample(w, e, sum)
+	}
+}
+
+// reduceSize is the elements of a sum that one task adds up.
+const reduceSize = 1 << 11
+
+// reduce adds the sums of all chunks to the first, in order.
+func (n *simd) reduce() {
+	n.run(reducePart, (n.private+reduceSize-1)/reduceSize)
+}
+
+func reducePart(n *simd, _ *worker, part int) {
+	lo, hi := part*reduceSize, min((part+1)*reduceSize, n.private)
+	for _, s := range n.sums[1:n.chunkCount(n.batch)] {
+		n.path.AXPY(n.sums[0][lo:hi], s[lo:hi], 1)
 	}
 }

@@ -19,6 +19,7 @@ func TestIndependentOfWorkers(t *testing.T) {
 }
 
 func testIndependentOfWorkers(t *testing.T) {
+	processors(t, 4) // even on fewer cores
 	r := rand.New(rand.NewPCG(40, 1))
 	cases := slices.Clone(named)
 	for _, kind := range []Kind{MaxPool, GroupNorm} {

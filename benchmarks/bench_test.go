@@ -188,8 +188,29 @@ func BenchmarkRatio(b *testing.B) {
 			over, under := c.over(), c.under()
 			var ratios []float64
 			for b.Loop() {
-				top := turn(over) / float64(c.nOver)
-				ratios = append(ratios, top/(turn(under)/float64(c.nUnder)))
+				top := turn(over, meter.Thread) / float64(c.nOver)
+				ratios = append(ratios, top/(turn(under, meter.Thread)/float64(c.nUnder)))
+			}
+			slices.Sort(ratios)
+			b.ReportMetric(ratios[len(ratios)/2], "ratio")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// BenchmarkWorkersRatio times a step with one and with several workers in turns of
+// 20 ms or more, by the clock, and reports the median over turns of the quotient of
+// their rates.
+func BenchmarkWorkersRatio(b *testing.B) {
+	for workers := 2; workers <= min(8, runtime.GOMAXPROCS(0)); workers *= 2 {
+		b.Run(fmt.Sprintf("cifar-cnn/batch=64/rate-of-workers=%d-over-1", workers), func(b *testing.B) {
+			one, several := task(b, "cifar-cnn", 64, 64, 1), task(b, "cifar-cnn", 64, 64, workers)
+			start := time.Now()
+			clock := func() time.Duration { return time.Since(start) }
+			var ratios []float64
+			for b.Loop() {
+				top := turn(one.Step, clock)
+				ratios = append(ratios, top/turn(several.Step, clock))
 			}
 			slices.Sort(ratios)
 			b.ReportMetric(ratios[len(ratios)/2], "ratio")
@@ -199,12 +220,12 @@ func BenchmarkRatio(b *testing.B) {
 }
 
 // turn is the time of one run of f, the mean of 20 ms of them.
-func turn(f func()) float64 {
-	start, n := meter.Thread(), 0
+func turn(f func(), clock func() time.Duration) float64 {
+	start, n := clock(), 0
 	for {
 		f()
 		n++
-		if d := meter.Thread() - start; d >= 20*time.Millisecond {
+		if d := clock() - start; d >= 20*time.Millisecond {
 			return d.Seconds() / float64(n)
 		}
 	}

@@ -38,6 +38,8 @@ const (
 	// blockDepth is the longest sum of one pass over a block: a panel of B and the
 	// rows of A of a tile stay in an L1 cache of 32 KB.
 	blockDepth = 256
+	// streamB is the elements of B that an L2 cache does not hold.
+	streamB = 1 << 17
 	// blockA is the elements of A that are read again for each panel: they and
 	// the panels stay in an L2 cache.
 	blockA = 1 << 14
@@ -53,6 +55,10 @@ func (p *Product) blocked(path *Path, k block) {
 	for d := 0; d < p.Depth; d += deep {
 		k.depth = min(deep, p.Depth-d)
 		k.b = shift(b, d*p.BDepth)
+		k.next = nil
+		if p.BPanel > 0 && p.Depth*p.Cols >= streamB {
+			k.next = shift(b, min(d+deep, p.Depth-1)*p.BDepth)
+		}
 		if k.bpanel == 0 && p.Cols > panelCols && p.Rows >= minRows {
 			k.b, k.bdepth = p.pack(k.b, k.depth), panelCols
 			k.bpanel = k.depth * panelCols

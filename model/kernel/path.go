@@ -16,7 +16,8 @@ type Path struct {
 	// The tiles for A with contiguous sums, and with contiguous rows. A path
 	// whose tiles take any strides has one set.
 	byRow, byDepth tileSet
-	packs          bool // B is worth copying into panels
+	packs          bool     // B is worth copying into panels
+	ahead          [15]tile // byRow for panels of B that come from memory, by height in rows
 	peak           func(rounds uintptr)
 	narrow         *Path // of half the width, if any
 	ops

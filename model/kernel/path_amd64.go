@@ -20,7 +20,7 @@ var maskTable = int64(uintptr(unsafe.Pointer(&masks[0])))
 func simdPaths() []*Path {
 	var paths []*Path
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasBMI2 && cpu.X86.HasPOPCNT {
-		paths = append(paths, &Path{name: "avx2", lanes: 8, widest: 2, rows: [5]int{1: 10, 2: 6}, byRow: tiles256row, byDepth: tiles256depth, packs: true, peak: peak256, ops: ops256})
+		paths = append(paths, &Path{name: "avx2", lanes: 8, widest: 2, rows: [5]int{1: 10, 2: 6}, byRow: tiles256row, byDepth: tiles256depth, packs: true, ahead: tiles256ahead, peak: peak256, ops: ops256})
 		if cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL {
 			paths = append(paths, &Path{name: "avx512", lanes: 16, widest: 4, rows: [5]int{1: 14, 2: 12, 3: 8, 4: 6}, byRow: tileSet{tiles512, tiles512}, byDepth: tileSet{tiles512, tiles512}, peak: peak512, ops: ops512, narrow: paths[0]})
 		}

@@ -24,7 +24,7 @@ type Product struct {
 	CRep, CRow                    int
 	CPanel                        int // 0, or C is in panels so far apart, and so is init
 	IRep, IRow                    int // of init; 0 repeats it
-	args                          [13]int64
+	args                          [14]int64
 	panels, rows                  []float32 // scratch
 }
 
@@ -140,6 +140,7 @@ type block struct {
 	adepth               int
 	bseg, bdepth, bpanel int
 	irep, irow           int
+	next                 *float32 // the B of the next block; nil unless B comes from memory
 }
 
 // pass computes a block, panel by panel of B. Blocks of rows of one height are
@@ -153,7 +154,7 @@ func (p *Product) pass(path *Path, k *block) {
 		}
 	}
 	adepth, bdepth := 4*k.adepth, 4*k.bdepth
-	p.args = [13]int64{
+	p.args = [14]int64{
 		int64(4 * p.ARow), int64(adepth), int64(4*p.ASeg - k.depth*adepth), 0,
 		int64(bdepth), int64(4*k.bseg - k.depth*bdepth),
 		int64(4 * p.CRow), 0, int64(4 * k.irow), 0,
@@ -169,6 +170,13 @@ func (p *Product) pass(path *Path, k *block) {
 		table := &set.masked[nv]
 		if tail == path.lanes {
 			table = &set.full[nv]
+			if k.next != nil && p.ADepth == 1 && nv == 2 {
+				table = &path.ahead
+				p.args[13] = int64(4 * k.bpanel)
+				if left == 1 {
+					p.args[13] = distance(b, k.next)
+				}
+			}
 		}
 		top := min(path.rows[nv], tallest)
 		blocks := (k.rows + top - 1) / top
@@ -206,6 +214,11 @@ func (p *Product) pass(path *Path, k *block) {
 			init = shift(init, panelStep(p.CPanel, cols))
 		}
 	}
+}
+
+// distance is the bytes from one address to another.
+func distance(from, to *float32) int64 {
+	return int64(uintptr(unsafe.Pointer(to)) - uintptr(unsafe.Pointer(from)))
 }
 
 // panelStep is the distance to the next columns.

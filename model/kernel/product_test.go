@@ -33,13 +33,22 @@ func randomProduct(r *rand.Rand) Product {
 	if r.IntN(4) == 0 { // a matrix product of several blocks
 		p.Reps, p.Segs, p.Rows = 1, 1, 1+r.IntN(200)
 	}
+	large := r.IntN(40) == 0 // a B that an L2 cache does not hold
+	if large {
+		p.Reps, p.Segs, p.Rows, p.Cols = 1, 1, 1+r.IntN(14), 17+r.IntN(100)
+		p.Depth = (1<<17)/p.Cols + r.IntN(300)
+	}
 	p.ADepth, p.ARow = 1, r.IntN(2*p.Depth)
 	if r.IntN(2) == 0 {
 		p.ARow, p.ADepth = 1, p.Rows+r.IntN(5)
 	}
 	p.ASeg, p.ARep = r.IntN(100), r.IntN(100)
 	p.BDepth, p.BSeg = p.Cols+r.IntN(9), r.IntN(100)
-	switch r.IntN(8) {
+	kind := r.IntN(8)
+	if large {
+		kind = 0
+	}
+	switch kind {
 	case 0, 1, 2:
 		p.BSeg = p.Depth * p.BDepth // may be in panels
 	case 3: // no stride is one

@@ -135,6 +135,9 @@ func tile1x2depth256(a *float32, b *float32, c *float32, ini *float32, s *int64,
 func tile1x2depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
+func tile1x2rowAheadFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
 func tile2x2row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
@@ -145,6 +148,9 @@ func tile2x2depth256(a *float32, b *float32, c *float32, ini *float32, s *int64,
 
 //go:noescape
 func tile2x2depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile2x2rowAheadFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
 func tile3x2row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
@@ -159,6 +165,9 @@ func tile3x2depth256(a *float32, b *float32, c *float32, ini *float32, s *int64,
 func tile3x2depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
+func tile3x2rowAheadFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
 func tile4x2row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
@@ -169,6 +178,9 @@ func tile4x2depth256(a *float32, b *float32, c *float32, ini *float32, s *int64,
 
 //go:noescape
 func tile4x2depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile4x2rowAheadFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
 func tile5x2row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
@@ -183,6 +195,9 @@ func tile5x2depth256(a *float32, b *float32, c *float32, ini *float32, s *int64,
 func tile5x2depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
+func tile5x2rowAheadFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
 func tile6x2row256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
 
 //go:noescape
@@ -193,3 +208,6 @@ func tile6x2depth256(a *float32, b *float32, c *float32, ini *float32, s *int64,
 
 //go:noescape
 func tile6x2depthFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)
+
+//go:noescape
+func tile6x2rowAheadFull256(a *float32, b *float32, c *float32, ini *float32, s *int64, reps uintptr, tail uintptr)

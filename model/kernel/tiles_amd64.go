@@ -19,6 +19,9 @@ var tiles256row = tileSet{
 	},
 }
 
+// tiles256ahead are 16 columns wide.
+var tiles256ahead = [15]tile{1: tile1x2rowAheadFull256, tile2x2rowAheadFull256, tile3x2rowAheadFull256, tile4x2rowAheadFull256, tile5x2rowAheadFull256, tile6x2rowAheadFull256}
+
 var tiles256depth = tileSet{
 	full: [5][15]tile{
 		1: {1: tile1x1depthFull256, tile2x1depthFull256, tile3x1depthFull256, tile4x1depthFull256, tile5x1depthFull256, tile6x1depthFull256, tile7x1depthFull256, tile8x1depthFull256, tile9x1depthFull256, tile10x1depthFull256},

@@ -21,6 +21,7 @@ const (
 	offIRep = 8 * 9
 	offSegs = 8 * 10
 	offDeep = 8 * 11
+	offNext = 8 * 13
 )
 
 // maxTileRows is the height of the tallest tile for a width in vectors. It keeps
@@ -47,6 +48,9 @@ func tiles(v isa) {
 				v.tile(mr, nv, w, true)
 				v.tile(mr, nv, w, false) // a masked load costs an instruction more
 			}
+			if nv == 2 {
+				v.tile(mr, nv, rowAhead, false)
+			}
 		}
 	}
 }
@@ -60,6 +64,9 @@ const (
 	any     walk = "w"
 	byRow   walk = "row"   // the elements of a sum are contiguous
 	byDepth walk = "depth" // the rows are, or there is one
+	// As byRow, and B comes from beyond an L2 cache: each round asks for lines of the
+	// panel that is next, other ones in each repetition.
+	rowAhead walk = "rowAhead"
 )
 
 // unroll is the elements of a sum of one round of a loop.
@@ -129,6 +136,12 @@ func (v isa) tile(mr, nv int, w walk, masked bool) {
 		} else {
 			VMOVUPS(m, dst)
 		}
+	}
+
+	var next reg.GPVirtual
+	if w == rowAhead {
+		next = GP64()
+		MOVQ(at(s, offNext), next)
 	}
 
 	Label("rep")
@@ -210,6 +223,12 @@ func (v isa) tile(mr, nv int, w walk, masked bool) {
 		SUBQ(Imm(uint64(n)), deep)
 		JLT(LabelRef("rest"))
 		Label("round")
+		if w == rowAhead {
+			PREFETCHT0(Mem{Base: b, Index: next, Scale: 1})
+			if mr < 6 { // so are the repetitions fewer
+				PREFETCHT0(Mem{Base: b, Index: next, Scale: 1, Disp: 128})
+			}
+		}
 		for k := range n {
 			step1(func(i int) Mem {
 				if w == byDepth {
@@ -268,6 +287,9 @@ func (v isa) tile(mr, nv int, w walk, masked bool) {
 	MOVQ(at(s, offCRep), cr)
 	ADDQ(cr, spillC)
 	ADDQ(at(s, offARep), a)
+	if w == rowAhead {
+		ADDQ(Imm(64), next)
+	}
 	DECQ(spillN)
 	JNZ(LabelRef("rep"))
 	VZEROUPPER()

@@ -20,6 +20,9 @@ func NewSets(pixels, channels int) *Sets {
 	return &Sets{unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(Alloc(2*n)))), n), pixels, channels}
 }
 
+// packed is the order in which two levels of packing leave the quarters of four vectors.
+var packed = [8]uint32{0, 4, 1, 5, 2, 6, 3, 7}
+
 // HasSets reports whether the path has the kernels of Sets.
 func (p *Path) HasSets() bool { return p.bits != nil }
 
@@ -32,7 +35,7 @@ func (s *Sets) Fill(p *Path, g []float32, arg []uint8) {
 	}
 	words := len(s.words) / s.pixels
 	for i, k := 0, portion(s.pixels, s.channels); i < s.pixels; i += k {
-		p.bits(&g[i*s.channels], &arg[i*s.channels], uintptr(min(k, s.pixels-i)), uintptr(s.channels), &s.words[i*words], maskTable)
+		p.bits(&g[i*s.channels], &arg[i*s.channels], uintptr(min(k, s.pixels-i)), uintptr(s.channels), &s.words[i*words], &packed, maskTable)
 	}
 }
 
@@ -49,15 +52,11 @@ func (s *Sets) Group(pixel, tap int, place int32) BitGroup {
 //	dst[place+r*dstRow+j] += sum over the channels c of the group's set of g[c] * src[c*step+r*srcRow+j]
 //
 // for r < rows, j < cols, where g are the gradients that the sets are of. Groups are added in order.
-// It is fastest if the windows of one do not overlap those of the next. A cache line from address
-// ahead on is fetched for each group, row and 64 channels; 0 fetches none. The caller vouches for the places.
-func (s *Sets) Sum(p *Path, groups []BitGroup, g, src, dst []float32, rows, cols, step, srcRow, dstRow int, ahead uintptr) {
+// It is fastest if the windows of one do not overlap those of the next. Two lines of what ahead holds
+// are fetched with each group. The caller vouches for the places.
+func (s *Sets) Sum(p *Path, groups []BitGroup, g, src, dst []float32, rows, cols, step, srcRow, dstRow int, ahead *Ahead) {
 	if len(g) < s.pixels*s.channels || len(src) < (s.channels-1)*step+(rows-1)*srcRow+cols || len(dst) < (rows-1)*dstRow+cols {
 		panic("kernel: sums in slices shorter than a window")
-	}
-	next := ahead
-	if next == 0 {
-		next = uintptr(unsafe.Pointer(&s.words[0])) // is in the cache
 	}
 	vectors := (cols + p.lanes - 1) / p.lanes
 	for j, left := 0, (vectors+11)/12; left > 0; left-- {
@@ -73,13 +72,15 @@ func (s *Sets) Sum(p *Path, groups []BitGroup, g, src, dst []float32, rows, cols
 			}
 			most := max(1, maxWork/(n*width*min(64, s.channels)))
 			for c := 0; c < s.channels; c += 64 {
-				for i := 0; i < len(groups); i += most {
+				for i := 0; i < len(groups); {
 					k := min(most, len(groups)-i)
+					next := uintptr(unsafe.Pointer(&s.words[0])) // is in the cache
+					if at, lines := ahead.take(2 * k); lines > 0 {
+						next, k = at, (lines+1)/2
+					}
 					f(&groups[i].set, uintptr(k), &s.words[c/16], &g[c], shift(unsafe.SliceData(src), c*step+r*srcRow+j), shift(unsafe.SliceData(dst), r*dstRow+j),
 						uintptr(4*step), uintptr(4*srcRow), uintptr(4*dstRow), next, uintptr(tail), maskTable)
-					if ahead != 0 {
-						next += uintptr(k) * cacheLine
-					}
+					i += k
 				}
 			}
 			r += n

@@ -48,7 +48,7 @@ func TestSets(t *testing.T) {
 					}
 				}
 			}
-			sets.Sum(p, groups, g, src, dst, rows, cols, step, srcRow, dstRow, 0)
+			sets.Sum(p, groups, g, src, dst, rows, cols, step, srcRow, dstRow, nil)
 			for i := range dst {
 				if math.Abs(float64(dst[i])-want[i]) > 1e-6*float64(20+4*channels) {
 					t.Fatalf("%d pixels of %d channels, %dx%d: element %d is %v, want %v", pixels, channels, rows, cols, i, dst[i], want[i])
@@ -74,7 +74,7 @@ func TestSetsHoldNaN(t *testing.T) {
 		g[1] = 1
 		sets.Fill(p, g, arg)
 		dst := make([]float32, 1)
-		sets.Sum(p, []BitGroup{sets.Group(0, 0, 0)}, g, []float32{nan, 3, nan, 5}, dst, 1, 1, 1, 1, 1, 0)
+		sets.Sum(p, []BitGroup{sets.Group(0, 0, 0)}, g, []float32{nan, 3, nan, 5}, dst, 1, 1, 1, 1, 1, nil)
 		if dst[0] != 13 {
 			t.Errorf("sum is %v, want 13", dst[0])
 		}
@@ -93,12 +93,9 @@ func TestSelected(t *testing.T) {
 			right, down := 1+r.IntN(9), 20+r.IntN(80)
 			wide := (pixels-1)*pixel + n // quads of a row
 			row := (wide + 7) &^ 7
-			lines := make([][]float32, rows)
-			quads := Alloc(4 * rows * row)
-			for i := range lines {
-				lines[i] = guarded(t, r, wide+right+down)
-				p.Quads(quads[4*i*row:], lines[i], wide, right, down)
-			}
+			apart := wide + r.IntN(9)
+			x, quads := guarded(t, r, (rows-1)*apart+wide+right+down), Alloc(4*rows*row)
+			p.Quads(quads, x, rows, wide, right, down, apart, row)
 			size := rows * pixels * channels
 			arg := make([]uint8, size+Slack)
 			for i := range arg {
@@ -112,12 +109,12 @@ func TestSelected(t *testing.T) {
 				want[i] = float64(v)
 			}
 			for y := range rows {
-				for x := range pixels {
+				for px := range pixels {
 					for c := range channels {
-						at := (y*pixels+x)*channels + c
-						from := x*pixel + int(arg[at]%2)*right + int(arg[at]/2)*down
+						at := (y*pixels+px)*channels + c
+						from := px*pixel + int(arg[at]%2)*right + int(arg[at]/2)*down
 						for j := range n {
-							want[j*channels+c] += float64(g[at]) * float64(lines[y][from+j])
+							want[j*channels+c] += float64(g[at]) * float64(x[y*apart+from+j])
 						}
 					}
 				}

@@ -86,7 +86,8 @@ func (p *Path) compressLong(l *List, g []float32, tab []int32) {
 }
 
 // CompressTaps appends taps groups for each of rows rows of g: for each tap, the
-// elements that are not zero and whose arg is the tap. arg has Slack.
+// elements that are not zero and whose arg is the tap. arg has Slack. Paths that
+// have sets do not have it.
 func (p *Path) CompressTaps(l *List, g []float32, arg []uint8, rows, n, step, taps int, tab []int32) {
 	if len(g) < span([2]int{rows, step}, [2]int{n, 1}) || len(arg) < span([2]int{rows, step}, [2]int{n, 1})+Slack || len(tab) < n {
 		panic(fmt.Sprintf("kernel: list of %d rows of %d in slices of %d, %d and %d", rows, n, len(g), len(arg), len(tab)))

@@ -6,9 +6,6 @@ package kernel
 func compress256(dy *float32, rows uintptr, n uintptr, step uintptr, tab *int32, tabStep uintptr, offset *int32, weight *float32, counts *int32, perm *[256][8]uint32, masks int64)
 
 //go:noescape
-func compressTaps256(dy *float32, arg *uint8, rows uintptr, n uintptr, step uintptr, argStep uintptr, taps uintptr, tab *int32, offset *int32, weight *float32, counts *int32, perm *[256][8]uint32, masks int64)
-
-//go:noescape
 func live256(dy *float32, y *float32, arg *uint8, pixels uintptr, n uintptr, place *int32, taps *int32, keep *float32, offset *int32, relu uintptr, masks int64)
 
 //go:noescape

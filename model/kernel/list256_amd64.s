@@ -80,104 +80,6 @@ done:
 	VZEROUPPER
 	RET
 
-// func compressTaps256(dy *float32, arg *uint8, rows uintptr, n uintptr, step uintptr, argStep uintptr, taps uintptr, tab *int32, offset *int32, weight *float32, counts *int32, perm *[256][8]uint32, masks int64)
-// Requires: AVX, AVX2, POPCNT
-TEXT ·compressTaps256(SB), NOSPLIT, $8-104
-	MOVQ         dy+0(FP), AX
-	MOVQ         arg+8(FP), CX
-	MOVQ         offset+64(FP), DX
-	MOVQ         weight+72(FP), BX
-	MOVQ         counts+80(FP), SI
-	MOVQ         perm+88(FP), DI
-	MOVQ         rows+16(FP), R8
-	MOVQ         R8, (SP)
-	VXORPS       Y0, Y0, Y0
-	MOVL         $0x00000001, R8
-	VMOVD        R8, X1
-	VPBROADCASTD X1, Y1
-
-row:
-	MOVQ   taps+48(FP), R8
-	VXORPS Y2, Y2, Y2
-
-tap:
-	MOVQ n+24(FP), R9
-	MOVQ tab+56(FP), R12
-	MOVQ AX, R10
-	MOVQ CX, R11
-	MOVQ DX, R13
-	CMPQ R9, $0x08
-	JLT  tail
-
-full:
-	VMOVUPS   (R10), Y3
-	VMOVUPS   (R12), Y4
-	VPMOVZXBD (R11), Y5
-	ADDQ      $0x20, R10
-	ADDQ      $0x20, R12
-	ADDQ      $0x08, R11
-	VPCMPEQD  Y5, Y2, Y5
-	VCMPPS    $0x04, Y0, Y3, Y6
-	VPAND     Y5, Y6, Y6
-	VMOVMSKPS Y6, R14
-	MOVQ      R14, R15
-	SHLQ      $0x05, R15
-	VMOVDQU   (DI)(R15*1), Y5
-	VPERMD    Y4, Y5, Y4
-	VPERMD    Y3, Y5, Y3
-	VMOVUPS   Y4, (DX)
-	VMOVUPS   Y3, (BX)
-	POPCNTQ   R14, R14
-	LEAQ      (DX)(R14*4), DX
-	LEAQ      (BX)(R14*4), BX
-	SUBQ      $0x08, R9
-	CMPQ      R9, $0x08
-	JGE       full
-
-tail:
-	TESTQ      R9, R9
-	JZ         done
-	MOVQ       masks+96(FP), R14
-	MOVQ       $0x00000008, R15
-	SUBQ       R9, R15
-	VMOVUPS    (R14)(R15*4), Y3
-	VMASKMOVPS (R10), Y3, Y4
-	VMASKMOVPS (R12), Y3, Y3
-	VPMOVZXBD  (R11), Y5
-	ADDQ       $0x20, R10
-	ADDQ       $0x20, R12
-	ADDQ       $0x08, R11
-	VPCMPEQD   Y5, Y2, Y5
-	VCMPPS     $0x04, Y0, Y4, Y6
-	VPAND      Y5, Y6, Y6
-	VMOVMSKPS  Y6, R9
-	MOVQ       R9, R10
-	SHLQ       $0x05, R10
-	VMOVDQU    (DI)(R10*1), Y5
-	VPERMD     Y3, Y5, Y3
-	VPERMD     Y4, Y5, Y4
-	VMOVUPS    Y3, (DX)
-	VMOVUPS    Y4, (BX)
-	POPCNTQ    R9, R9
-	LEAQ       (DX)(R9*4), DX
-	LEAQ       (BX)(R9*4), BX
-
-done:
-	MOVQ   DX, R9
-	SUBQ   R13, R9
-	SHRQ   $0x02, R9
-	MOVL   R9, (SI)
-	ADDQ   $0x04, SI
-	VPADDD Y1, Y2, Y2
-	DECQ   R8
-	JNZ    tap
-	ADDQ   step+32(FP), AX
-	ADDQ   argStep+40(FP), CX
-	DECQ   (SP)
-	JNZ    row
-	VZEROUPPER
-	RET
-
 // func live256(dy *float32, y *float32, arg *uint8, pixels uintptr, n uintptr, place *int32, taps *int32, keep *float32, offset *int32, relu uintptr, masks int64)
 // Requires: AVX, AVX2
 TEXT ·live256(SB), NOSPLIT, $0-88
@@ -192,66 +94,59 @@ TEXT ·live256(SB), NOSPLIT, $0-88
 	MOVQ    taps+48(FP), R10
 	VMOVUPS (R10), Y0
 	VXORPS  Y1, Y1, Y1
+	XORQ    R10, R10
 
 pixel:
-	MOVQ         n+32(FP), R10
-	VPBROADCASTD (SI), Y2
-	CMPQ         R10, $0x08
-	JLT          tail
+	MOVQ n+32(FP), R11
+	ANDQ $-8, R11
+	ADDQ R10, R11
+	CMPQ R10, R11
+	JE   tail
 
 full:
-	VMOVUPS   (AX), Y3
-	VPMOVZXBD (DX), Y4
-	VPERMD    Y0, Y4, Y4
-	VPADDD    Y2, Y4, Y4
-	VMOVUPS   Y4, (R8)
-	VMOVUPS   (CX), Y4
-	TESTQ     R9, R9
-	JZ        keepf
-	VCMPPS    $0x16, Y1, Y4, Y4
-	VANDPS    Y4, Y3, Y3
+	VMOVUPS      (AX)(R10*4), Y2
+	VPMOVZXBD    (DX)(R10*1), Y3
+	VPERMD       Y0, Y3, Y3
+	VPBROADCASTD (SI), Y4
+	VPADDD       Y4, Y3, Y3
+	VMOVUPS      Y3, (R8)(R10*4)
+	TESTQ        R9, R9
+	JZ           keep
+	VMOVUPS      (CX)(R10*4), Y3
+	VCMPPS       $0x16, Y1, Y3, Y3
+	VANDPS       Y3, Y2, Y2
 
-keepf:
-	VMOVUPS Y3, (DI)
-	MOVQ    $0x00000008, R11
-	ADDQ    R11, DX
-	SHLQ    $0x02, R11
-	ADDQ    R11, AX
-	ADDQ    R11, CX
-	ADDQ    R11, DI
-	ADDQ    R11, R8
-	SUBQ    $0x08, R10
-	CMPQ    R10, $0x08
-	JGE     full
+keep:
+	VMOVUPS Y2, (DI)(R10*4)
+	ADDQ    $0x08, R10
+	CMPQ    R10, R11
+	JLT     full
 
 tail:
-	TESTQ      R10, R10
-	JZ         done
-	MOVQ       masks+80(FP), R11
-	MOVQ       $0x00000008, R12
-	SUBQ       R10, R12
-	VMOVUPS    (R11)(R12*4), Y3
-	VMASKMOVPS (AX), Y3, Y4
-	VPMOVZXBD  (DX), Y5
-	VPERMD     Y0, Y5, Y5
-	VPADDD     Y2, Y5, Y5
-	VMASKMOVPS Y5, Y3, (R8)
-	VMASKMOVPS (CX), Y3, Y2
-	TESTQ      R9, R9
-	JZ         keept
-	VCMPPS     $0x16, Y1, Y2, Y2
-	VANDPS     Y2, Y4, Y4
+	MOVQ         n+32(FP), R11
+	ANDQ         $0x07, R11
+	JZ           next
+	MOVQ         masks+80(FP), R12
+	MOVQ         $0x00000008, R13
+	SUBQ         R11, R13
+	VMOVUPS      (R12)(R13*4), Y2
+	VMASKMOVPS   (AX)(R10*4), Y2, Y3
+	VPMOVZXBD    (DX)(R10*1), Y4
+	VPERMD       Y0, Y4, Y4
+	VPBROADCASTD (SI), Y5
+	VPADDD       Y5, Y4, Y4
+	VMASKMOVPS   Y4, Y2, (R8)(R10*4)
+	TESTQ        R9, R9
+	JZ           keepTail
+	VMASKMOVPS   (CX)(R10*4), Y2, Y4
+	VCMPPS       $0x16, Y1, Y4, Y4
+	VANDPS       Y4, Y3, Y3
 
-keept:
-	VMASKMOVPS Y4, Y3, (DI)
-	ADDQ       R10, DX
-	SHLQ       $0x02, R10
-	ADDQ       R10, AX
-	ADDQ       R10, CX
-	ADDQ       R10, DI
-	ADDQ       R10, R8
+keepTail:
+	VMASKMOVPS Y3, Y2, (DI)(R10*4)
+	ADDQ       R11, R10
 
-done:
+next:
 	ADDQ $0x04, SI
 	DECQ BX
 	JNZ  pixel

@@ -93,6 +93,9 @@ func TestCompress(t *testing.T) {
 
 func TestCompressTaps(t *testing.T) {
 	onEachPath(t, func(t *testing.T, p *Path) {
+		if p.HasSets() {
+			t.Skip("sets serve instead")
+		}
 		r := rand.New(rand.NewPCG(12, 1))
 		for range 300 {
 			rows, n, taps := 1+r.IntN(9), 1+r.IntN(70), 1+r.IntN(5)
@@ -257,19 +260,21 @@ func BenchmarkSparse(b *testing.B) {
 		}
 		x, w, dx := random(r, 18*18*32), random(r, 64*288), make([]float32, 18*18*32)
 		l := NewList(4*pixels, len(g))
-		b.Run(p.name+"/list", func(b *testing.B) {
-			for b.Loop() {
-				l.Reset()
-				p.CompressTaps(l, g, arg, pixels, channels, channels, 4, tab)
-			}
-		})
-		b.Run(p.name+"/dX", func(b *testing.B) {
-			for b.Loop() {
-				for k := range 3 {
-					p.Sums(l, place, w[k*96:], dx[k*18*32:], 1, 96, 96, 18*32)
+		if !p.HasSets() {
+			b.Run(p.name+"/list", func(b *testing.B) {
+				for b.Loop() {
+					l.Reset()
+					p.CompressTaps(l, g, arg, pixels, channels, channels, 4, tab)
 				}
-			}
-		})
+			})
+			b.Run(p.name+"/dX", func(b *testing.B) {
+				for b.Loop() {
+					for k := range 3 {
+						p.Sums(l, place, w[k*96:], dx[k*18*32:], 1, 96, 96, 18*32)
+					}
+				}
+			})
+		}
 		t, off := make([]float32, len(g)), make([]int32, len(g))
 		p.Transpose(t, pixels, g, channels, pixels, channels)
 		for i := range off {
@@ -303,6 +308,65 @@ func BenchmarkSparse(b *testing.B) {
 		b.Run(p.name+"/transpose", func(b *testing.B) {
 			for b.Loop() {
 				p.Transpose(t, pixels, g, channels, pixels, channels)
+			}
+		})
+		if !p.HasSets() {
+			continue
+		}
+		sets := NewSets(pixels, channels)
+		var groups []BitGroup
+		for i := range 4 * pixels {
+			x := 2 * (i % 8)
+			if x > 7 {
+				x -= 7
+			}
+			groups = append(groups, sets.Group(i/32*8+x, i/8%4, place[(i/32*8+x)*4+i/8%4]))
+		}
+		b.Run(p.name+"/sets", func(b *testing.B) {
+			for b.Loop() {
+				sets.Fill(p, g, arg)
+			}
+		})
+		b.Run(p.name+"/dX-sets", func(b *testing.B) {
+			for b.Loop() {
+				for k := range 3 {
+					sets.Sum(p, groups, g, w[k*96:], dx[k*18*32:], 1, 96, 288, 96, 18*32, nil)
+				}
+			}
+		})
+		// The first convolution: 16x16 pooled pixels of 32 channels, two rows at a time.
+		const row = 104
+		image, quads, selector, dw := random(r, 34*34*3), make([]float32, 4*row*5), make([]int32, 2*16*32), make([]float32, 27*32)
+		zero := []int32{0}
+		first, out := random(r, 256*32), random(r, 256*32)
+		arg = append(arg, arg...)
+		b.Run(p.name+"/first-live", func(b *testing.B) {
+			for b.Loop() {
+				for y := range 16 {
+					p.Live(first[y*512:], out[y*512:], arg[y*512:], 1, 512, zero, &Selectors, first[y*512:], selector, true)
+				}
+			}
+		})
+		b.Run(p.name+"/first-quads", func(b *testing.B) {
+			for b.Loop() {
+				for y := range 8 {
+					p.Quads(quads, image[4*y*102:], 5, 99, 3, 102, 102, row)
+				}
+			}
+		})
+		b.Run(p.name+"/first-selected", func(b *testing.B) {
+			for b.Loop() {
+				for y := range 8 {
+					for k := range 3 {
+						p.SumSelected(dw[k*9*32:], quads[4*k*row:], selector, first[y*1024:], 9, 32, 2, 16, 2*row, 6)
+					}
+				}
+			}
+		})
+		bias := Product{Reps: 1, Rows: 1, Cols: 32, Segs: 1, Depth: 256, BDepth: 32, CRow: 32}
+		b.Run(p.name+"/first-bias", func(b *testing.B) {
+			for b.Loop() {
+				bias.Run(p, []float32{1}, first, dw[:32], dw[:32])
 			}
 		})
 	}

@@ -33,8 +33,9 @@ type sums func(counts, place, offset *int32, weight, src, dst *float32, groups, 
 type pooledOps struct {
 	sumBits     [4][13]sumBits // as sums
 	sumBitsFull [4][13]sumBits
-	bits        func(dy *float32, arg *uint8, pixels, n uintptr, sets *uint64, masks int64)
-	quads       func(a, b, dst *float32, n, right uintptr, masks int64)
+	bits        func(dy *float32, arg *uint8, pixels, n uintptr, sets *uint64, order *[8]uint32, masks int64)
+	prefetch    func(p, count uintptr)
+	quads       func(a, b, dst *float32, rows, n, right, row, dstRow uintptr, masks int64)
 	selected    [mostSelected + 1]selected // by quads
 }
 

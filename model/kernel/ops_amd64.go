@@ -11,10 +11,10 @@ var ops512 = ops{
 var ops256 = ops{
 	sums: sums256w, sumsFull: sums256full, sumsOne: sums256one,
 	pooledOps: pooledOps{
-		sumBits: sumBits256w, sumBitsFull: sumBits256full, bits: bits256, quads: quads256,
+		sumBits: sumBits256w, sumBitsFull: sumBits256full, bits: bits256, quads: quads256, prefetch: prefetch256,
 		selected: [...]selected{1: selected1256, selected2256, selected3256, selected4256, selected5256},
 	},
-	compress: compress256, compressTaps: compressTaps256, live: live256,
+	compress: compress256, live: live256,
 	maxPool: maxPool256, maxPool4: maxPool4w256, maxPoolBack: maxPoolBack256,
 	winogradIn: winogradIn256, winogradWeights: winogradWeights256, winogradPool: winogradPool256,
 	winogradProduct: [7]func(a, b, c *float32, blocks, count, depth, factor uintptr){1: winogradProduct1w256, winogradProduct2w256, winogradProduct3w256, winogradProduct4w256, winogradProduct5w256, winogradProduct6w256},

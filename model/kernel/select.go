@@ -19,14 +19,16 @@ var Selectors = func() (s [16]int32) {
 // HasQuads reports whether the path has Quads and SumSelected.
 func (p *Path) HasQuads() bool { return p.quads != nil }
 
-// Quads writes for each of n elements of x the four inputs that the taps of a 2x2
-// pool may have chosen: x[i], x[i+right], x[i+down] and x[i+down+right]. dst has room for n
-// quads rounded up to eight.
-func (p *Path) Quads(dst, x []float32, n, right, down int) {
-	if n < 1 || len(x) < n+right+down || len(dst) < 4*((n+7)&^7) {
-		panic(fmt.Sprintf("kernel: %d quads in slices of %d and %d", n, len(x), len(dst)))
+// Quads writes for each of n elements of each of rows rows of x the four inputs that the taps of a 2x2
+// pool may have chosen: x[i], x[i+right], x[i+down] and x[i+down+right]. Rows are row elements
+// apart, and to quads in dst, which has room for n quads a row rounded up to eight.
+func (p *Path) Quads(dst, x []float32, rows, n, right, down, row, to int) {
+	if len(x) < span([2]int{rows, row}, [2]int{n, 1})+right+down || len(dst) < 4*span([2]int{rows, to}, [2]int{(n + 7) &^ 7, 1}) {
+		panic(fmt.Sprintf("kernel: %d rows of %d quads in slices of %d and %d", rows, n, len(x), len(dst)))
 	}
-	p.quads(&x[0], &x[down], &dst[0], uintptr(n), uintptr(4*right), maskTable)
+	for i, k := 0, portion(rows, 4*n); i < rows; i += k {
+		p.quads(&x[i*row], &x[i*row+down], &dst[4*i*to], uintptr(min(k, rows-i)), uintptr(n), uintptr(4*right), uintptr(4*row), uintptr(16*to), maskTable)
+	}
 }
 
 // SumSelected adds to dst, a matrix of n rows of channels columns, for each of

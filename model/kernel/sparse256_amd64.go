@@ -3,10 +3,12 @@
 package kernel
 
 //go:noescape
-func bits256(dy *float32, arg *uint8, pixels uintptr, n uintptr, sets *uint64, masks int64)
+func bits256(dy *float32, arg *uint8, pixels uintptr, n uintptr, sets *uint64, order *[8]uint32, masks int64)
 
 //go:noescape
-func quads256(a *float32, b *float32, dst *float32, n uintptr, right uintptr, masks int64)
+func quads256(a *float32, b *float32, dst *float32, rows uintptr, n uintptr, right uintptr, row uintptr, dstRow uintptr, masks int64)
+
+func prefetch256(p uintptr, count uintptr)
 
 //go:noescape
 func selected1256(quads *float32, selector *int32, weight *float32, dst *float32, rows uintptr, pixels uintptr, step uintptr, pixel uintptr, row uintptr, dstRow uintptr)

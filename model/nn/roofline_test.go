@@ -129,6 +129,7 @@ func (p *parts) step(x []float32, labels []int32, rule Rule) {
 func (p *parts) back(w *worker, e int, sum []float32) {
 	n := p.n
 	dout := n.frames[len(n.trunk)].example(n.flows[0], e)
+	n.lookAhead(w, e+1)
 	at := n.private
 	for i := len(n.trunk) - 1; i >= n.first; i-- {
 		l := n.trunk[i].(*pooledConv)

@@ -55,6 +55,7 @@ type worker struct {
 	chunk int         // the last one of which it had a piece
 
 	product kernel.Product
+	ahead   kernel.Ahead // what the next example will read
 }
 
 // trunkLayer works on single examples. in and out are whole examples of its
@@ -330,6 +331,7 @@ func (n *simd) forwardExamples(w *worker, lo, hi int) {
 func (n *simd) backExample(w *worker, e int, sum []float32) {
 	last := len(n.trunk)
 	dout := n.frames[last].example(n.flows[0], e)
+	n.lookAhead(w, e+1)
 	at := n.private
 	for i := last - 1; i >= n.first; i-- {
 		l := n.trunk[i]
@@ -343,6 +345,26 @@ func (n *simd) backExample(w *worker, e int, sum []float32) {
 		}
 		l.backward(w, e, n.frames[i].example(n.acts[i], e), n.frames[i+1].example(n.acts[i+1], e), dout, din, sum[at:at+l.private()])
 		dout = din
+	}
+}
+
+// lookAhead says what the backward pass of example e will read that the one before
+// has not left in the caches.
+func (n *simd) lookAhead(w *worker, e int) {
+	w.ahead.Clear()
+	if e >= n.batch {
+		return
+	}
+	last := len(n.trunk)
+	for i := last - 1; i >= n.first; i-- {
+		kernel.Add(&w.ahead, n.frames[i].example(n.acts[i], e))
+		if i == last-1 {
+			kernel.Add(&w.ahead, n.frames[last].example(n.flows[0], e))
+			kernel.Add(&w.ahead, n.frames[last].example(n.acts[last], e))
+		}
+		if l, ok := n.trunk[i].(*pooledConv); ok {
+			kernel.Add(&w.ahead, l.args(e))
+		}
 	}
 }
 

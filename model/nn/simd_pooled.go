@@ -59,11 +59,7 @@ func newPooledConv(n *simd, s, p step, v views, in, out frame, relu bool) *poole
 	for y := range p.out.H {
 		for x := range p.out.W {
 			first := int32(4 * s.Stride * p.Stride * (y*in.row + x*in.C))
-			if l.quads {
-				l.window = append(l.window, 0) // selectors are the same everywhere
-			} else {
-				l.window = append(l.window, first)
-			}
+			l.window = append(l.window, first)
 			for t := range 4 {
 				l.group = append(l.group, first+l.offset[t])
 			}
@@ -210,14 +206,15 @@ func (l *pooledConv) listWindows(w *worker, e int, out, dout []float32) {
 // live finds the live gradients of pooled rows from top on, and their windows or selectors.
 func (l *pooledConv) live(w *worker, e int, out, dout []float32, top, rows int) {
 	p, arg := &l.pooled[w.id], l.args(e)
-	taps := &l.offset
-	if l.quads {
-		taps = &kernel.Selectors
-	}
 	width := l.pool.W * l.Out
 	for y := top; y < top+rows; y++ {
 		at := l.pool.origin + y*l.pool.row
-		l.path.Live(dout[at:], out[at:], arg[y*width:], l.pool.W, l.Out, l.window[y*l.pool.W:], taps, p.keep[y*width:], p.offset[(y-top)*width:], l.relu)
+		keep, offset := p.keep[y*width:], p.offset[(y-top)*width:]
+		if l.quads { // selectors are the same for all pixels
+			l.path.Live(dout[at:], out[at:], arg[y*width:], 1, width, l.window[:1], &kernel.Selectors, keep, offset, l.relu)
+		} else {
+			l.path.Live(dout[at:], out[at:], arg[y*width:], l.pool.W, l.Out, l.window[y*l.pool.W:], &l.offset, keep, offset, l.relu)
+		}
 	}
 }
 
@@ -243,9 +240,7 @@ func (l *pooledConv) selectInputs(w *worker, e int, in, out, dout, dw []float32)
 	for top := 0; top < l.pool.H; top += l.strip {
 		rows := min(l.strip, l.pool.H-top)
 		l.live(w, e, out, dout, top, rows)
-		for y := range (rows-1)*step + l.Kernel {
-			l.path.Quads(p.quads[4*y*row:], in[(top*step+y)*l.in.row:], (l.pool.W-1)*pixel+l.run, l.Stride*l.step.in.C, l.Stride*l.in.row)
-		}
+		l.path.Quads(p.quads, in[top*step*l.in.row:], (rows-1)*step+l.Kernel, (l.pool.W-1)*pixel+l.run, l.Stride*l.step.in.C, l.Stride*l.in.row, l.in.row, row)
 		for r := range l.Kernel {
 			l.path.SumSelected(dw[r*l.run*l.Out:], p.quads[4*r*row:], p.offset, p.keep[top*l.pool.W*l.Out:], l.run, l.Out, rows, l.pool.W, step*row, pixel)
 		}
@@ -282,6 +277,6 @@ func (l *pooledConv) inputGradient(w *worker, din []float32) {
 		return
 	}
 	for r := 0; r < l.Kernel; r += l.rows {
-		p.sets.Sum(l.path, l.groups, p.keep, l.turned[r*l.run*l.Out:], din[r*l.in.row:], min(l.rows, l.Kernel-r), l.run, l.rows*l.run, l.run, l.in.row, 0)
+		p.sets.Sum(l.path, l.groups, p.keep, l.turned[r*l.run*l.Out:], din[r*l.in.row:], min(l.rows, l.Kernel-r), l.run, l.rows*l.run, l.run, l.in.row, &w.ahead)
 	}
 }

@@ -13,7 +13,7 @@ import (
 // bits, (pixel, 64 channels, tap). masks starts at a multiple of 32 bytes; bits of
 // channels that do not exist are left alone.
 func (v isa) bits() {
-	v.text("bits", "func(dy *float32, arg *uint8, pixels, n uintptr, sets *uint64, masks int64)")
+	v.text("bits", "func(dy *float32, arg *uint8, pixels, n uintptr, sets *uint64, order *[8]uint32, masks int64)")
 	Pragma("noescape")
 	g, arg, pixels, to := param("dy"), param("arg"), param("pixels"), param("sets")
 	zeros := v.vec()
@@ -23,8 +23,51 @@ func (v isa) bits() {
 	VPSRLD(Imm(31), taps[1], taps[1])
 	VPADDD(taps[1], taps[1], taps[2])
 	VPADDD(taps[1], taps[2], taps[3])
+	// The same as bytes. order undoes what packing does to the order of four vectors.
+	bytes := []reg.VecVirtual{zeros, YMM(), YMM(), YMM()}
+	VPCMPEQB(zeros, zeros, bytes[1])
+	VPABSB(bytes[1], bytes[1])
+	VPADDB(bytes[1], bytes[1], bytes[2])
+	VPADDB(bytes[1], bytes[2], bytes[3])
+	order := YMM()
+	table := param("order")
+	VMOVDQU(at(table, 0), order)
+	// next goes on to the next channels: of the same words, or the first of the next four.
+	next := func(bytes int) {
+		over := GP64()
+		LEAQ(at(to, bytes+24), over)
+		ADDQ(Imm(uint64(bytes)), to)
+		TESTQ(U32(7), to)
+		CMOVQEQ(over, to)
+	}
 	Label("pixel")
 	n := param("n")
+	CMPQ(n, Imm(32))
+	JLT(LabelRef("rest"))
+	Label("block")
+	var dead [4]reg.VecVirtual
+	for i := range dead {
+		dead[i] = YMM()
+		VCMPPS(equal, at(g, 32*i), zeros, dead[i])
+	}
+	VPACKSSDW(dead[1], dead[0], dead[0])
+	VPACKSSDW(dead[3], dead[2], dead[2])
+	VPACKSSWB(dead[2], dead[0], dead[0])
+	VPERMD(dead[0], order, dead[0])
+	VPOR(at(arg, 0), dead[0], dead[0]) // all ones is no tap
+	for t, tap := range bytes {
+		set, k := YMM(), GP32()
+		VPCMPEQB(tap, dead[0], set)
+		VPMOVMSKB(set, k)
+		MOVL(k, at(to, 8*t))
+	}
+	SUBQ(I32(-128), g)
+	ADDQ(Imm(32), arg)
+	next(4)
+	SUBQ(Imm(32), n)
+	CMPQ(n, Imm(32))
+	JGE(LabelRef("block"))
+	Label("rest")
 	v.span("", n, func() reg.GPVirtual { return param("masks") }, func(a access) {
 		x, which := v.vec(), v.vec()
 		a.load(at(g, 0), x)
@@ -45,12 +88,7 @@ func (v isa) bits() {
 			VMOVMSKPS(set, k)
 			MOVB(k.As8(), at(to, 8*t))
 		}
-		// The next byte of the words, or the first of the next four.
-		next := GP64()
-		LEAQ(at(to, 25), next)
-		INCQ(to)
-		TESTQ(U32(7), to)
-		CMOVQEQ(next, to)
+		next(1)
 	})
 	ADDQ(Imm(31), to)
 	ANDQ(I32(-32), to)
@@ -103,7 +141,8 @@ func (v isa) sumBits(n, nv int, end last) {
 	MOVLQSX(at(group, 0), set)
 	MOVQ(Mem{Base: sets, Index: set, Scale: 1}, set)
 	PREFETCHT1(at(ahead, 0))
-	ADDQ(Imm(64), ahead)
+	PREFETCHT1(at(ahead, 64))
+	SUBQ(I32(-128), ahead)
 	TESTQ(set, set)
 	JZ(LabelRef("next"))
 	window(func(last bool, m Mem, a reg.VecVirtual) {

@@ -17,9 +17,11 @@ var (
 
 func lists(v isa) {
 	v.compress()
-	v.compressTaps()
-	v.live()
-	if !v.wide() {
+	if v.wide() {
+		v.compressTaps() // AVX2 has sets
+		v.live()
+	} else {
+		v.liveIndexed()
 		v.transpose() // both widths use this one
 		v.panels()
 		v.interleave3()
@@ -165,10 +167,6 @@ func (v isa) compressTaps() {
 	Pragma("noescape")
 	g, arg := param("dy"), param("arg")
 	o, w, counts := param("offset"), param("weight"), param("counts")
-	var perm reg.GPVirtual
-	if !v.wide() {
-		perm = param("perm")
-	}
 	rows := AllocLocal(8)
 	t := param("rows")
 	MOVQ(t, rows)
@@ -195,18 +193,10 @@ func (v isa) compressTaps() {
 		ADDQ(Imm(uint64(v.bytes())), gp)
 		ADDQ(Imm(uint64(v.bytes())), tp)
 		ADDQ(Imm(uint64(v.lanes)), ap)
-		if v.wide() {
-			k := K()
-			VPCMPEQD(which, tap, k)
-			VCMPPS(notEqual, zeros, x, k, k)
-			v.pack(k, off, x, o, w, perm)
-		} else {
-			k := YMM()
-			VPCMPEQD(which, tap, which)
-			VCMPPS(notEqual, zeros, x, k)
-			VPAND(which, k, k)
-			v.pack(k, off, x, o, w, perm)
-		}
+		k := K()
+		VPCMPEQD(which, tap, k)
+		VCMPPS(notEqual, zeros, x, k, k)
+		v.pack(k, off, x, o, w, reg.GPVirtual(nil))
 	})
 	count := GP64()
 	MOVQ(o, count)
@@ -254,15 +244,9 @@ func (v isa) live() {
 		}
 		TESTQ(relu, relu)
 		JZ(LabelRef("keep" + suffix))
-		if v.wide() {
-			k := K()
-			VCMPPS(notLessEqual, zeros, out, k)
-			VMOVUPS_Z(g, k, g)
-		} else {
-			k := v.vec()
-			VCMPPS(notLessEqual, zeros, out, k)
-			VANDPS(k, g, g)
-		}
+		k := K()
+		VCMPPS(notLessEqual, zeros, out, k)
+		VMOVUPS_Z(g, k, g)
 		Label("keep" + suffix)
 		a.store(g, at(keep, 0))
 		step := GP64()
@@ -277,6 +261,63 @@ func (v isa) live() {
 			ADDQ(step, r)
 		}
 	})
+	ADDQ(Imm(4), place)
+	DECQ(pixels)
+	JNZ(LabelRef("pixel"))
+	VZEROUPPER()
+	RET()
+}
+
+// liveIndexed is live with one index for all arrays: half the instructions.
+func (v isa) liveIndexed() {
+	v.text("live", "func(dy, y *float32, arg *uint8, pixels, n uintptr, place, taps *int32, keep *float32, offset *int32, relu uintptr, masks int64)")
+	Pragma("noescape")
+	dy, y, arg := param("dy"), param("y"), param("arg")
+	pixels, place := param("pixels"), param("place")
+	keep, offset, relu := param("keep"), param("offset"), param("relu")
+	taps, zeros := v.vec(), v.vec()
+	p := param("taps")
+	VMOVUPS(at(p, 0), taps)
+	zero(zeros)
+	i := GP64()
+	XORQ(i, i)
+	body := func(a access, label string) {
+		on := func(p reg.GPVirtual) Mem { return Mem{Base: p, Index: i, Scale: 4} }
+		g, out, off := v.vec(), v.vec(), v.vec()
+		a.load(on(dy), g)
+		VPMOVZXBD(Mem{Base: arg, Index: i, Scale: 1}, off)
+		VPERMD(taps, off, off)
+		base := v.vec()
+		VPBROADCASTD(at(place, 0), base)
+		VPADDD(base, off, off)
+		a.store(off, on(offset))
+		TESTQ(relu, relu)
+		JZ(LabelRef(label))
+		a.load(on(y), out)
+		VCMPPS(notLessEqual, zeros, out, out)
+		VANDPS(out, g, g)
+		Label(label)
+		a.store(g, on(keep))
+	}
+	Label("pixel")
+	end := param("n")
+	ANDQ(I32(-8), end)
+	ADDQ(i, end)
+	CMPQ(i, end)
+	JE(LabelRef("tail"))
+	Label("full")
+	body(access{isa: v}, "keep")
+	ADDQ(Imm(8), i)
+	CMPQ(i, end)
+	JLT(LabelRef("full"))
+	Label("tail")
+	rest := param("n")
+	ANDQ(Imm(7), rest)
+	JZ(LabelRef("next"))
+	t := v.tailMask(rest, func() reg.GPVirtual { return param("masks") })
+	body(access{isa: v, tail: &t}, "keepTail")
+	ADDQ(rest, i)
+	Label("next")
 	ADDQ(Imm(4), place)
 	DECQ(pixels)
 	JNZ(LabelRef("pixel"))

@@ -9,12 +9,17 @@ import (
 )
 
 // quads gathers the four inputs that the taps of a 2x2 pool may have chosen: for
-// each of n elements a[i], a[i+right], b[i], b[i+right], where b is the row of the
+// each of n elements of each of rows rows a[i], a[i+right], b[i], b[i+right], where b is the row of the
 // lower taps and right is in bytes. It stores whole groups of eight quads.
 func (v isa) quads() {
-	v.text("quads", "func(a, b, dst *float32, n, right uintptr, masks int64)")
+	v.text("quads", "func(a, b, dst *float32, rows, n, right, row, dstRow uintptr, masks int64)")
 	Pragma("noescape")
-	a, b, dst, n, right := param("a"), param("b"), param("dst"), param("n"), param("right")
+	top, low, to, rows, right := param("a"), param("b"), param("dst"), param("rows"), param("right")
+	Label("row")
+	a, b, dst, n := GP64(), GP64(), GP64(), param("n")
+	MOVQ(top, a)
+	MOVQ(low, b)
+	MOVQ(to, dst)
 	v.span("", n, func() reg.GPVirtual { return param("masks") }, func(l access) {
 		in := []reg.VecVirtual{YMM(), YMM(), YMM(), YMM()}
 		for i, p := range []reg.GPVirtual{a, b} {
@@ -43,6 +48,11 @@ func (v isa) quads() {
 		}
 		SUBQ(I32(-128), dst)
 	})
+	ADDQ(mustParam("row"), top)
+	ADDQ(mustParam("row"), low)
+	ADDQ(mustParam("dstRow"), to)
+	DECQ(rows)
+	JNZ(LabelRef("row"))
 	VZEROUPPER()
 	RET()
 }
@@ -60,6 +70,11 @@ func (v isa) selected(n int) {
 	Pragma("noescape")
 	quads, sel, weight, dst := param("quads"), param("selector"), param("weight"), param("dst")
 	rows, step, pixel, dstRow := param("rows"), param("step"), param("pixel"), param("dstRow")
+	// Selectors and weights of a row are counted up to its end.
+	line := param("pixels")
+	IMULQ(step, line)
+	ADDQ(line, sel)
+	ADDQ(line, weight)
 	acc := make([]reg.VecVirtual, 2*n)
 	to := newRows(dstRow, n)
 	for i := range acc {
@@ -67,14 +82,16 @@ func (v isa) selected(n int) {
 		VMOVUPS(to.at(dst, i/2, i%2*32), acc[i])
 	}
 	Label("row")
-	q, left := GP64(), param("pixels")
+	q, from := GP64(), GP64()
 	MOVQ(quads, q)
+	MOVQ(line, from)
+	NEGQ(from)
 	Label("pixel")
 	var s, w [2]reg.VecVirtual
 	for i := range 2 {
 		s[i], w[i] = YMM(), YMM()
-		VMOVDQU(at(sel, 32*i), s[i])
-		VMOVUPS(at(weight, 32*i), w[i])
+		VMOVDQU(Mem{Base: sel, Index: from, Scale: 1, Disp: 32 * i}, s[i])
+		VMOVUPS(Mem{Base: weight, Index: from, Scale: 1, Disp: 32 * i}, w[i])
 	}
 	for i := range n {
 		x, y := YMM(), YMM()
@@ -85,10 +102,10 @@ func (v isa) selected(n int) {
 		VFMADD231PS(y, w[1], acc[2*i+1])
 	}
 	ADDQ(pixel, q)
-	ADDQ(step, sel)
-	ADDQ(step, weight)
-	DECQ(left)
+	ADDQ(step, from)
 	JNZ(LabelRef("pixel"))
+	ADDQ(line, sel)
+	ADDQ(line, weight)
 	ADDQ(mustParam("row"), quads)
 	DECQ(rows)
 	JNZ(LabelRef("row"))
@@ -96,5 +113,17 @@ func (v isa) selected(n int) {
 		VMOVUPS(acc[i], to.at(dst, i/2, i%2*32))
 	}
 	VZEROUPPER()
+	RET()
+}
+
+// prefetch asks for count cache lines from address p on in L2. Addresses need not exist.
+func (v isa) prefetch() {
+	v.text("prefetch", "func(p, count uintptr)")
+	p, count := param("p"), param("count")
+	Label("line")
+	PREFETCHT1(at(p, 0))
+	ADDQ(Imm(64), p)
+	DECQ(count)
+	JNZ(LabelRef("line"))
 	RET()
 }

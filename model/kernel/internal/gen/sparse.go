@@ -12,6 +12,7 @@ func sparse(v isa) {
 	if !v.wide() {
 		v.bits()
 		v.quads()
+		v.prefetch()
 		for n := 1; n <= mostSelected; n++ {
 			v.selected(n)
 		}
@@ -81,10 +82,11 @@ func (v isa) sums(n, nv int, end last) {
 			acc[s] = append(acc[s], v.vec())
 		}
 	}
-	entry := func(s int) {
+	// step adds entry i to set s.
+	step := func(s, i int) {
 		at, w := GP64(), v.vec()
-		MOVLQSX(Mem{Base: offset, Disp: 4 * s}, at)
-		VBROADCASTSS(Mem{Base: weight, Disp: 4 * s}, w)
+		MOVLQSX(Mem{Base: offset, Disp: 4 * i}, at)
+		VBROADCASTSS(Mem{Base: weight, Disp: 4 * i}, w)
 		for r := range n {
 			for j := range nv {
 				m := Mem{Base: src[r], Index: at, Scale: 1, Disp: j * v.bytes()}
@@ -104,6 +106,7 @@ func (v isa) sums(n, nv int, end last) {
 			}
 		}
 	}
+	entry := func(i int) { step(i, i) }
 	Label("group")
 	left := GP64()
 	MOVLQSX(at(counts, 0), left)
@@ -135,12 +138,32 @@ func (v isa) sums(n, nv int, end last) {
 			VADDPS(acc[1][i], acc[0][i], acc[0][i])
 		}
 	} else {
+		if !v.wide() {
+			// A fifth of the instructions are the loop's.
+			const unroll = 4
+			SUBQ(Imm(unroll), left)
+			JLT(LabelRef("few"))
+			Label("four")
+			for i := range unroll {
+				step(0, i)
+			}
+			ADDQ(Imm(4*unroll), offset)
+			ADDQ(Imm(4*unroll), weight)
+			SUBQ(Imm(unroll), left)
+			JGE(LabelRef("four"))
+			Label("few")
+			ADDQ(Imm(unroll), left)
+			JZ(LabelRef("add"))
+		}
 		Label("single")
 		entry(0)
 		ADDQ(Imm(4), offset)
 		ADDQ(Imm(4), weight)
 		DECQ(left)
 		JNZ(LabelRef("single"))
+		if !v.wide() {
+			Label("add")
+		}
 	}
 	to := GP64()
 	MOVLQSX(at(place, 0), to)

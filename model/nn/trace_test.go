@@ -57,10 +57,13 @@ func taskName(do work) string {
 // BenchmarkTeam prints, for a training step with one worker and with two, how long each worker
 // works in each phase, how long it waits for its first task and, after its last one, for the
 // others; and what the caller does alone before the phase (serial). Times are medians in us by the
-// clock; lost is the mean, over steps, of the time of all workers together that is not work.
+// clock; lost is the mean, over steps, of the time of all workers together that is not work, that of
+// the others while the caller works alone included.
 func BenchmarkTeam(b *testing.B) {
-	for workers := 1; workers <= min(8, runtime.GOMAXPROCS(0)); workers *= 2 {
-		b.Run(fmt.Sprintf("cifar-cnn/batch=64/workers=%d", workers), func(b *testing.B) { traceTeam(b, "cifar-cnn", 64, workers) })
+	for _, batch := range []int{64, 10} {
+		for workers := 1; workers <= min(8, runtime.GOMAXPROCS(0)); workers *= 2 {
+			b.Run(fmt.Sprintf("cifar-cnn/batch=%d/workers=%d", batch, workers), func(b *testing.B) { traceTeam(b, "cifar-cnn", batch, workers) })
+		}
 	}
 }
 
@@ -105,6 +108,8 @@ func traceTeam(b *testing.B, model string, batch, workers int) {
 			}
 			add(name+"serial", p.begin.Sub(at))
 			add(name+"wall", p.end.Sub(p.begin))
+			lost := time.Duration(workers-1) * p.begin.Sub(at)
+			lost += time.Duration(workers) * p.end.Sub(p.begin)
 			work += p.begin.Sub(at)
 			for w := range workers {
 				start := p.start[w]
@@ -116,7 +121,9 @@ func traceTeam(b *testing.B, model string, batch, workers int) {
 				add(name+"busy"+id, p.busy[w])
 				add(name+"wait"+id, max(0, p.end.Sub(max2(start, p.last[w]))))
 				work += p.busy[w]
+				lost -= p.busy[w]
 			}
+			add(name+"lost", lost)
 			at = p.end
 		}
 		add("rest", end.Sub(at))
@@ -127,15 +134,21 @@ func traceTeam(b *testing.B, model string, batch, workers int) {
 		s := slices.Sorted(slices.Values(samples[key]))
 		return s[len(s)/2]
 	}
+	mean := func(key string) (m float64) {
+		for _, v := range samples[key] {
+			m += v / float64(len(samples[key]))
+		}
+		return m
+	}
 	var s strings.Builder
 	w := tabwriter.NewWriter(&s, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(w, "phase\tserial\twall\t")
+	fmt.Fprint(w, "phase\tserial\twall\tlost\t")
 	for i := range workers {
 		fmt.Fprintf(w, "start %d\tbusy\twait\t", i)
 	}
 	fmt.Fprintln(w)
 	for _, name := range order {
-		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t", name, median(name+"serial"), median(name+"wall"))
+		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\t", name, median(name+"serial"), median(name+"wall"), mean(name+"lost"))
 		for i := range workers {
 			id := fmt.Sprint(i)
 			fmt.Fprintf(w, "%.0f\t%.0f\t%.0f\t", median(name+"start"+id), median(name+"busy"+id), median(name+"wait"+id))
@@ -144,12 +157,8 @@ func traceTeam(b *testing.B, model string, batch, workers int) {
 	}
 	fmt.Fprintf(w, "end\t%.0f\t\n", median("rest"))
 	w.Flush()
-	mean := 0.0
-	for _, v := range samples["lost"] {
-		mean += v / float64(len(samples["lost"]))
-	}
-	fmt.Printf("\n%s, batch %d, %s, %d workers: step %.0f us, lost %.0f us of a core\n%s", model, batch, n.Kernel(), workers, median("step"), mean, s.String())
-	b.ReportMetric(mean, "lost-us")
+	fmt.Printf("\n%s, batch %d, %s, %d workers: step %.0f us, lost %.0f us of a core\n%s", model, batch, n.Kernel(), workers, median("step"), mean("lost"), s.String())
+	b.ReportMetric(mean("lost"), "lost-us")
 	b.ReportMetric(0, "ns/op")
 }
 

@@ -106,15 +106,6 @@ func (l *productDense) backward(dy, dx []float32, batch int) {
 // their weights are in cache.
 const sweepRows = 256
 
-// rows is sweepRows, or less if there are several workers, so that none waits long
-// for another.
-func (l *productDense) rows() int {
-	if l.n.called > 0 {
-		return sweepRows / 2
-	}
-	return sweepRows
-}
-
 // sweep computes the input gradient (unless dx is nil) and, if update is set, the
 // weight gradient of the whole batch, which it hands to the rule part by part: the
 // weights come from memory once, and the gradient never goes there.
@@ -144,7 +135,7 @@ func (l *productDense) sweep(dy, dx []float32, batch int, update bool) {
 		l.dy = dy
 	}
 	l.n.wide = l
-	parts := (l.in + l.rows() - 1) / l.rows()
+	parts := (l.in + sweepRows - 1) / sweepRows
 	if l.n.called > 0 && !l.n.prepared {
 		parts++ // for what else waits for nothing
 	}
@@ -160,12 +151,12 @@ func (l *productDense) panels() int { return l.out / l.path.PanelCols() }
 // sweepRows inputs.
 func sweepPart(n *simd, w *worker, part int) {
 	l, b := n.wide, &n.wide.bufs[w.id]
-	lo := part * l.rows()
+	lo := part * sweepRows
 	if lo >= l.in {
 		n.prepareBackward()
 		return
 	}
-	rows := min(l.rows(), l.in-lo)
+	rows := min(sweepRows, l.in-lo)
 	p := &w.product
 	if l.dx != nil {
 		p.Set(&l.p)

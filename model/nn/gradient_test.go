@@ -175,6 +175,31 @@ func TestMaxPoolOverlap(t *testing.T) {
 	}
 }
 
+// The gradient is softmax minus the label, for few classes and for many.
+func TestCrossEntropyGradient(t *testing.T) {
+	for _, classes := range []int{2, 64, 65, 200} {
+		row, grad, label := make([]float32, classes), make([]float32, classes), int32(classes-1)
+		sum := 0.0
+		for i := range row {
+			row[i] = float32(i%7) / 3
+			sum += math.Exp(float64(row[i]))
+		}
+		loss, _ := crossEntropy(grad, row, []int32{label}, classes, 0.5)
+		if want := math.Log(sum) - float64(row[label]); math.Abs(loss-want) > 1e-9 {
+			t.Errorf("%d classes: loss is %v, want %v", classes, loss, want)
+		}
+		for i, v := range row {
+			want := math.Exp(float64(v)) / sum
+			if i == int(label) {
+				want--
+			}
+			if math.Abs(float64(grad[i])-want/2) > 1e-7 {
+				t.Errorf("%d classes: gradient %d is %v, want %v", classes, i, grad[i], want/2)
+			}
+		}
+	}
+}
+
 func TestCrossEntropyExtremes(t *testing.T) {
 	inf, nan := float32(math.Inf(1)), float32(math.NaN())
 	for name, c := range map[string]struct {

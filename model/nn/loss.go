@@ -10,6 +10,7 @@ import (
 // tie; a row with a NaN is wrong). If grad is not nil it is overwritten with
 // the gradient of scale times the summed loss. Sums are in float64.
 func crossEntropy(grad, logits []float32, labels []int32, classes int, scale float64) (lossSum float64, correct int) {
+	var room [64]float64 // exponentials, where they fit
 	for r, label := range labels {
 		if label < 0 || int(label) >= classes {
 			panic(fmt.Sprintf("nn: label %d, want 0 to %d", label, classes-1))
@@ -27,15 +28,21 @@ func crossEntropy(grad, logits []float32, labels []int32, classes int, scale flo
 		}
 		top := float64(row[best])
 		var sum float64
-		for _, v := range row {
-			sum += math.Exp(float64(v) - top)
+		for j, v := range row {
+			e := math.Exp(float64(v) - top)
+			room[j%len(room)] = e
+			sum += e
 		}
 		lossSum += top + math.Log(sum) - float64(row[label])
 		if grad == nil {
 			continue
 		}
 		for j, v := range row {
-			p := math.Exp(float64(v)-top) / sum
+			e := room[j%len(room)]
+			if len(row) > len(room) {
+				e = math.Exp(float64(v) - top)
+			}
+			p := e / sum
 			if j == int(label) {
 				p--
 			}

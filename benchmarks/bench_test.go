@@ -202,20 +202,22 @@ func BenchmarkRatio(b *testing.B) {
 // 20 ms or more, by the clock, and reports the median over turns of the quotient of
 // their rates.
 func BenchmarkWorkersRatio(b *testing.B) {
-	for workers := 2; workers <= min(8, runtime.GOMAXPROCS(0)); workers *= 2 {
-		b.Run(fmt.Sprintf("cifar-cnn/batch=64/rate-of-workers=%d-over-1", workers), func(b *testing.B) {
-			one, several := task(b, "cifar-cnn", 64, 64, 1), task(b, "cifar-cnn", 64, 64, workers)
-			start := time.Now()
-			clock := func() time.Duration { return time.Since(start) }
-			var ratios []float64
-			for b.Loop() {
-				top := turn(one.Step, clock)
-				ratios = append(ratios, top/turn(several.Step, clock))
-			}
-			slices.Sort(ratios)
-			b.ReportMetric(ratios[len(ratios)/2], "ratio")
-			b.ReportMetric(0, "ns/op")
-		})
+	for _, batch := range []int{64, 10} {
+		for workers := 2; workers <= min(8, runtime.GOMAXPROCS(0)); workers *= 2 {
+			b.Run(fmt.Sprintf("cifar-cnn/batch=%d/rate-of-workers=%d-over-1", batch, workers), func(b *testing.B) {
+				one, several := task(b, "cifar-cnn", batch, batch, 1), task(b, "cifar-cnn", batch, batch, workers)
+				start := time.Now()
+				clock := func() time.Duration { return time.Since(start) }
+				var ratios []float64
+				for b.Loop() {
+					top := turn(one.Step, clock)
+					ratios = append(ratios, top/turn(several.Step, clock))
+				}
+				slices.Sort(ratios)
+				b.ReportMetric(ratios[len(ratios)/2], "ratio")
+				b.ReportMetric(0, "ns/op")
+			})
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ type ops struct {
 	winogradWeights func(w, d *float32, rows, cols, row, tap, factor uintptr, masks int64)
 	winogradProduct [7]func(a, b, c *float32, blocks, count, depth, factor uintptr) // by tiles of a block
 	winogradPool    func(m, bias, y *float32, arg *uint8, channels, tiles, yGap, argGap, relu uintptr, masks int64)
+	convPool        [16]func(x, b, bias, y *float32, arg *uint8, s *int64, pixels, relu uintptr) // by inputs of a run
 	maxPoolBack     func(dy *float32, arg *uint8, taps *int64, count uintptr, dx *float32, channels, pixels, step uintptr, masks int64)
 	relu, tanh      func(y *float32, n uintptr, masks int64)
 	reluBack        func(dy, y *float32, n uintptr, masks int64)

@@ -41,7 +41,7 @@ func (p *parts) forward(x []float32, batch int) []float32 {
 				p.after(name+" forward", 0, 0)
 				continue
 			}
-			if c.winograd != nil {
+			if c.winograd != nil || c.small {
 				c.forward(w, e, in, out)
 				p.after(fmt.Sprintf("conv%d forward and pool", i+1), c.forwardFLOP/1e6, 4*float64(c.in.Size())+5*float64(c.pool.Size()))
 				continue

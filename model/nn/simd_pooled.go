@@ -29,6 +29,8 @@ type pooledConv struct {
 	poolStride, band int
 	pooled           []pooledScratch
 	winograd         *kernel.Winograd // nil where the convolution is computed directly
+	// small says that the convolution and its pool are one kernel: windows are short.
+	small bool
 }
 
 type pooledScratch struct {
@@ -43,6 +45,7 @@ type pooledScratch struct {
 	visited   int       // gradients in the last weight gradient
 
 	winograd *kernel.WinogradScratch
+	small    kernel.ConvPool
 }
 
 func newPooledConv(n *simd, s, p step, v views, in, out frame, relu bool) *pooledConv {
@@ -106,6 +109,8 @@ func newPooledConv(n *simd, s, p step, v views, in, out frame, relu bool) *poole
 	if l.winograd = l.newWinograd(); l.winograd != nil {
 		l.forwardFLOP = l.winograd.FLOP()
 	}
+	// Of longer windows the outputs are few beside the multiplications.
+	l.small = l.winograd == nil && l.depth <= 128 && l.path.HasConvPool(l.run, l.Out)
 	return l
 }
 
@@ -136,10 +141,17 @@ func (l *pooledConv) scratch(n int) {
 		if !l.quads || l.groups == nil {
 			b.list = kernel.NewList(max(4*pixels, len(l.sums)), size)
 		}
-		if l.winograd != nil {
-			l.pooled[i].winograd = l.winograd.NewScratch()
-		} else {
-			l.pooled[i].full = kernel.Alloc(((l.band-1)*l.poolStride + 2) * row)
+		switch {
+		case l.winograd != nil:
+			b.winograd = l.winograd.NewScratch()
+		case l.small:
+			b.small = kernel.ConvPool{
+				Runs: l.Kernel, Depth: l.run, Out: l.Out, Run: l.in.row,
+				Right: l.Stride * l.in.C, Below: l.Stride * l.in.row, Step: l.poolStride * l.Stride * l.in.C,
+				Panel: l.depth * l.path.PanelCols(),
+			}
+		default:
+			b.full = kernel.Alloc(((l.band-1)*l.poolStride + 2) * row)
 		}
 	}
 }
@@ -149,10 +161,21 @@ func (l *pooledConv) forward(w *worker, e int, in, out []float32) {
 		l.winograd.MaxPool(l.pooled[w.id].winograd, in, l.in.row, out[l.pool.origin:], l.pool.row, l.args(e), l.relu)
 		return
 	}
+	if l.small {
+		l.forwardSmall(w, e, in, out)
+		return
+	}
 	for top := 0; top < l.pool.H; top += l.band {
 		rows := min(l.band, l.pool.H-top)
 		l.convolveBand(w, in, top, rows)
 		l.poolBand(w, e, out, top, rows)
+	}
+}
+
+func (l *pooledConv) forwardSmall(w *worker, e int, in, out []float32) {
+	g, arg := &l.pooled[w.id].small, l.args(e)
+	for y := range l.pool.H {
+		g.MaxPool(l.path, in[y*l.poolStride*g.Below:], l.packed, l.b, out[l.pool.origin+y*l.pool.row:], arg[y*l.pool.W*l.Out:], l.pool.W, l.relu)
 	}
 }
 

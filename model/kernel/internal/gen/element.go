@@ -246,62 +246,7 @@ func (v isa) pool4(x, y, arg, pixels, relu reg.GPVirtual, load func(a access, xp
 		if a.tail != nil {
 			suffix = "t"
 		}
-		in := load(a, xp)
-		best, other, which := v.vec(), v.vec(), v.vec()
-		VMAXPS(in[1], in[0], best)
-		VMAXPS(in[3], in[2], other)
-		VMAXPS(other, best, best)
-		nan := GP32()
-		if v.wide() {
-			k0, k1 := K(), K()
-			VCMPPS(unordered, in[1], in[0], k0)
-			VCMPPS(unordered, in[3], in[2], k1)
-			KORTESTW(k1, k0)
-			JNZ(LabelRef("nan" + suffix))
-			// Later taps first, so that the first one wins.
-			v.broadcast(math.Float32frombits(3), which)
-			t := v.vec()
-			for i := 2; i >= 0; i-- {
-				k := K()
-				VCMPPS(equal, best, in[i], k)
-				v.broadcast(math.Float32frombits(uint32(i)), t)
-				VMOVDQA32(t, k, which)
-			}
-		} else {
-			k0, k1 := v.vec(), v.vec()
-			VCMPPS(unordered, in[1], in[0], k0)
-			VCMPPS(unordered, in[3], in[2], k1)
-			VORPS(k1, k0, k0)
-			VMOVMSKPS(k0, nan)
-			TESTL(nan, nan)
-			JNZ(LabelRef("nan" + suffix))
-			// Each tap that is not yet the maximum adds one: masks are minus one.
-			v.broadcast(math.Float32frombits(3), which)
-			seen := v.vec()
-			VCMPPS(equal, best, in[0], seen)
-			VPADDD(seen, which, which)
-			for i := 1; i < 3; i++ {
-				k := v.vec()
-				VCMPPS(equal, best, in[i], k)
-				VORPS(k, seen, seen)
-				VPADDD(seen, which, which)
-			}
-		}
-		JMP(LabelRef("store" + suffix))
-		Label("nan" + suffix)
-		VMOVAPS(in[0], best)
-		zero(which)
-		tap := v.vec()
-		zero(tap)
-		for i := 1; i < 4; i++ {
-			VPADDD(one, tap, tap)
-			v.take(in[i], tap, best, which)
-		}
-		Label("store" + suffix)
-		TESTQ(relu, relu)
-		JZ(LabelRef("linear" + suffix))
-		VMAXPS(best, zeros, best)
-		Label("linear" + suffix)
+		best, which := v.firstMax(load(a, xp), one, zeros, relu, suffix)
 		a.store(best, at(y, 0))
 		a.narrow(which, at(arg, 0))
 		ADDQ(Imm(uint64(v.bytes())), xp)
@@ -319,6 +264,69 @@ func (v isa) pool4(x, y, arg, pixels, relu reg.GPVirtual, load func(a access, xp
 	JNZ(LabelRef("pixel"))
 	VZEROUPPER()
 	RET()
+}
+
+// firstMax is the maximum of four vectors, or zero if relu says so, and the number of
+// the first that has it; a NaN wins over numbers, the last over others.
+func (v isa) firstMax(in [4]reg.VecVirtual, one, zeros reg.VecVirtual, relu reg.GPVirtual, suffix string) (best, which reg.VecVirtual) {
+	best = v.vec()
+	other := v.vec()
+	which = v.vec()
+	VMAXPS(in[1], in[0], best)
+	VMAXPS(in[3], in[2], other)
+	VMAXPS(other, best, best)
+	nan := GP32()
+	if v.wide() {
+		k0, k1 := K(), K()
+		VCMPPS(unordered, in[1], in[0], k0)
+		VCMPPS(unordered, in[3], in[2], k1)
+		KORTESTW(k1, k0)
+		JNZ(LabelRef("nan" + suffix))
+		// Later taps first, so that the first one wins.
+		v.broadcast(math.Float32frombits(3), which)
+		t := v.vec()
+		for i := 2; i >= 0; i-- {
+			k := K()
+			VCMPPS(equal, best, in[i], k)
+			v.broadcast(math.Float32frombits(uint32(i)), t)
+			VMOVDQA32(t, k, which)
+		}
+	} else {
+		k0, k1 := v.vec(), v.vec()
+		VCMPPS(unordered, in[1], in[0], k0)
+		VCMPPS(unordered, in[3], in[2], k1)
+		VORPS(k1, k0, k0)
+		VMOVMSKPS(k0, nan)
+		TESTL(nan, nan)
+		JNZ(LabelRef("nan" + suffix))
+		// Each tap that is not yet the maximum adds one: masks are minus one.
+		v.broadcast(math.Float32frombits(3), which)
+		seen := v.vec()
+		VCMPPS(equal, best, in[0], seen)
+		VPADDD(seen, which, which)
+		for i := 1; i < 3; i++ {
+			k := v.vec()
+			VCMPPS(equal, best, in[i], k)
+			VORPS(k, seen, seen)
+			VPADDD(seen, which, which)
+		}
+	}
+	JMP(LabelRef("store" + suffix))
+	Label("nan" + suffix)
+	VMOVAPS(in[0], best)
+	zero(which)
+	tap := v.vec()
+	zero(tap)
+	for i := 1; i < 4; i++ {
+		VPADDD(one, tap, tap)
+		v.take(in[i], tap, best, which)
+	}
+	Label("store" + suffix)
+	TESTQ(relu, relu)
+	JZ(LabelRef("linear" + suffix))
+	VMAXPS(best, zeros, best)
+	Label("linear" + suffix)
+	return best, which
 }
 
 // take replaces best by c, and which by tap, where c is greater or NaN.

@@ -13,7 +13,10 @@ import (
 func TestGeneratedFilesAreCurrent(t *testing.T) {
 	dir := t.TempDir()
 	for _, width := range []string{"512", "256"} {
-		for _, family := range []string{"tile", "sparse", "list", "element"} {
+		for _, family := range []string{"tile", "sparse", "list", "element", "pooled"} {
+			if family == "pooled" && width == "512" {
+				continue
+			}
 			name := family + width + "_amd64"
 			cmd := exec.Command("go", "run", ".", "-family", family, "-width", width, "-pkg", "kernel",
 				"-out", filepath.Join(dir, name+".s"), "-stubs", filepath.Join(dir, name+".go"))

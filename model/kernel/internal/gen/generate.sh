@@ -8,3 +8,4 @@ for width in 512 256; do
 			-out ../../${family}${width}_amd64.s -stubs ../../${family}${width}_amd64.go
 	done
 done
+go run . -family pooled -width 256 -pkg kernel -out ../../pooled256_amd64.s -stubs ../../pooled256_amd64.go

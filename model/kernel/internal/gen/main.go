@@ -10,7 +10,7 @@ import (
 )
 
 func main() {
-	family := flag.String("family", "", "tile, sparse, list or element")
+	family := flag.String("family", "", "tile, sparse, list, element or pooled")
 	width := flag.Int("width", 512, "bits of a vector: 512 or 256")
 	flag.Parse()
 	v := isa{name: "512", lanes: 16}
@@ -22,6 +22,8 @@ func main() {
 		tiles(v)
 	case "sparse":
 		sparse(v)
+	case "pooled":
+		pooled(v)
 	case "list":
 		lists(v)
 	case "element":

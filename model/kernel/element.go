@@ -62,6 +62,20 @@ func (p *Path) AXPY(y, x []float32, c float32) {
 	}
 }
 
+// AXPYClear adds c*x to y and makes x zero, in one pass where the length is a multiple
+// of 16.
+func (p *Path) AXPYClear(y, x []float32, c float32) {
+	same("axpy", len(y), len(x))
+	if p.axpyClear == nil || len(y)%16 != 0 {
+		p.AXPY(y, x, c)
+		clear(x)
+		return
+	}
+	for i := 0; i < len(y); i += maxRun {
+		p.axpyClear(&y[i], &x[i], uintptr(min(maxRun, len(y)-i)), c)
+	}
+}
+
 // Scale multiplies y by c.
 func (p *Path) Scale(y []float32, c float32) {
 	if !p.SIMD() {

@@ -54,6 +54,9 @@ func tanhBack256(dy *float32, y *float32, n uintptr, masks int64)
 func axpy256(y *float32, x *float32, n uintptr, c float32, masks int64)
 
 //go:noescape
+func axpyClear256(y *float32, x *float32, n uintptr, c float32)
+
+//go:noescape
 func scale256(y *float32, n uintptr, c float32, masks int64)
 
 //go:noescape

@@ -2179,6 +2179,34 @@ done:
 	VZEROUPPER
 	RET
 
+// func axpyClear256(y *float32, x *float32, n uintptr, c float32)
+// Requires: AVX, AVX2, FMA3, SSE
+TEXT ·axpyClear256(SB), NOSPLIT, $0-28
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVSS        c+24(FP), X0
+	VBROADCASTSS X0, Y0
+	VXORPS       Y1, Y1, Y1
+	XORQ         BX, BX
+
+pair:
+	VMOVUPS     (CX)(BX*4), Y2
+	VMOVUPS     (AX)(BX*4), Y3
+	VFMADD231PS Y2, Y0, Y3
+	VMOVUPS     Y3, (AX)(BX*4)
+	VMOVUPS     Y1, (CX)(BX*4)
+	VMOVUPS     32(CX)(BX*4), Y2
+	VMOVUPS     32(AX)(BX*4), Y3
+	VFMADD231PS Y2, Y0, Y3
+	VMOVUPS     Y3, 32(AX)(BX*4)
+	VMOVUPS     Y1, 32(CX)(BX*4)
+	ADDQ        $0x10, BX
+	CMPQ        BX, DX
+	JLT         pair
+	VZEROUPPER
+	RET
+
 // func scale256(y *float32, n uintptr, c float32, masks int64)
 // Requires: AVX, AVX2, SSE
 TEXT ·scale256(SB), NOSPLIT, $0-32

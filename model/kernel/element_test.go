@@ -160,6 +160,13 @@ func TestVectors(t *testing.T) {
 			c := r.Float32() - 0.5
 			p.AXPY64(wide, x, float64(c))
 			p.AXPY(y, x, c)
+			moved, taken := guarded(t, r, n+1)[1:], guarded(t, r, n+1)[1:]
+			copy(moved, before)
+			copy(taken, x)
+			p.AXPYClear(moved, taken, c)
+			if !slices.Equal(moved, y) || slices.ContainsFunc(taken, func(v float32) bool { return v != 0 }) {
+				t.Fatalf("%s: AXPYClear of %d is not AXPY and zeros", p.name, n)
+			}
 			squares := 0.0
 			for i := range n {
 				want := float64(before[i]) + float64(c)*float64(x[i])

@@ -20,6 +20,7 @@ type ops struct {
 	reluBack        func(dy, y *float32, n uintptr, masks int64)
 	tanhBack        func(dy, y *float32, n uintptr, masks int64)
 	axpy            func(y, x *float32, n uintptr, c float32, masks int64)
+	axpyClear       func(y, x *float32, n uintptr, c float32) // n a multiple of 16; may be nil
 	scale           func(y *float32, n uintptr, c float32, masks int64)
 	axpy64          func(y *float64, x *float32, n uintptr, c float64)
 	squares         func(x *float32, n uintptr) float64

@@ -20,7 +20,7 @@ var ops256 = ops{
 	winogradIn: winogradIn256, winogradWeights: winogradWeights256, winogradPool: winogradPool256,
 	winogradProduct: [7]func(a, b, c *float32, blocks, count, depth, factor uintptr){1: winogradProduct1w256, winogradProduct2w256, winogradProduct3w256, winogradProduct4w256, winogradProduct5w256, winogradProduct6w256},
 	relu:            relu256, tanh: tanh256, reluBack: reluBack256, tanhBack: tanhBack256,
-	axpy: axpy256, scale: scale256, axpy64: axpy64256, squares: squares256, adam: adam256, momentum: momentum256,
+	axpy: axpy256, axpyClear: axpyClear256, scale: scale256, axpy64: axpy64256, squares: squares256, adam: adam256, momentum: momentum256,
 }
 
 func transpose(src, dst *float32, rows, cols, srcRow, dstRow uintptr) {

@@ -51,7 +51,7 @@ type simd struct {
 type worker struct {
 	id    int
 	grads [][]float32 // gradients with respect to frames[i], one example
-	one   []float32   // private gradient of one example
+	one   []float32   // private gradient of one example; zero between uses
 	chunk int         // the last one of which it had a piece
 
 	product kernel.Product

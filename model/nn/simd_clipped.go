@@ -57,14 +57,15 @@ func clippedPiece(n *simd, w *worker, chunk, lo, hi int) {
 	for e := lo; e < hi; e++ {
 		squares := n.squares[e]
 		if n.private > 0 {
-			clear(w.one)
 			n.backExample(w, e, w.one)
 			squares += n.path.SumSquares(w.one)
 		}
 		f := float32(factor(squares, n.clip, s) * n.scale)
 		n.factors[e] = f
-		if f != 0 && n.private > 0 {
-			n.path.AXPY(sum, w.one, f)
+		if f != 0 {
+			n.path.AXPYClear(sum, w.one, f)
+		} else {
+			clear(w.one)
 		}
 	}
 }
@@ -98,9 +99,9 @@ func (n *simd) unitGradient(lo, hi int) {
 		return
 	}
 	w := n.workers[0]
-	clear(w.one)
 	for e := lo; e < hi; e++ {
 		n.backExample(w, e, w.one)
 	}
 	n.finish(w.one)
+	clear(w.one)
 }

@@ -31,6 +31,9 @@ func elements(v isa) {
 		VMULPS(d, in[0], in[0])
 	})
 	v.axpy()
+	if !v.wide() {
+		v.axpyClear()
+	}
 	v.scale()
 	v.axpy64()
 	v.squares()
@@ -437,6 +440,32 @@ func (v isa) axpy() {
 		ADDQ(Imm(uint64(v.bytes())), x)
 		ADDQ(Imm(uint64(v.bytes())), y)
 	})
+	VZEROUPPER()
+	RET()
+}
+
+// axpyClear adds c*x to y and makes x zero, a multiple of two vectors.
+func (v isa) axpyClear() {
+	v.text("axpyClear", "func(y, x *float32, n uintptr, c float32)")
+	Pragma("noescape")
+	y, x, n, c, zeros, i := param("y"), param("x"), param("n"), v.vec(), v.vec(), GP64()
+	VBROADCASTSS(Load(Param("c"), XMM()), c)
+	zero(zeros)
+	XORQ(i, i)
+	Label("pair")
+	for k := range 2 {
+		xm := Mem{Base: x, Index: i, Scale: 4, Disp: k * v.bytes()}
+		ym := Mem{Base: y, Index: i, Scale: 4, Disp: k * v.bytes()}
+		xv, yv := v.vec(), v.vec()
+		VMOVUPS(xm, xv)
+		VMOVUPS(ym, yv)
+		VFMADD231PS(xv, c, yv)
+		VMOVUPS(yv, ym)
+		VMOVUPS(zeros, xm)
+	}
+	ADDQ(Imm(uint64(2*v.lanes)), i)
+	CMPQ(i, n)
+	JLT(LabelRef("pair"))
 	VZEROUPPER()
 	RET()
 }

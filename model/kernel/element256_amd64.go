@@ -12,28 +12,28 @@ func maxPool4w256(x *float32, taps *int64, y *float32, arg *uint8, channels uint
 func winogradWeights256(w *float32, d *float32, rows uintptr, cols uintptr, row uintptr, tap uintptr, factor uintptr, masks int64)
 
 //go:noescape
-func winogradIn256(x *float32, d *float32, tiles uintptr, channels uintptr, row uintptr, tile uintptr, factor uintptr, masks int64)
+func winogradIn256(x *float32, d *float32, tiles uintptr, channels uintptr, row uintptr, tile uintptr, masks int64)
 
 //go:noescape
-func winogradProduct1w256(a *float32, b *float32, c *float32, blocks uintptr, count uintptr, depth uintptr, factor uintptr)
+func winogradProduct1w256(a *float32, b *float32, c *float32, blocks uintptr, count uintptr, depth uintptr, tile uintptr)
 
 //go:noescape
-func winogradProduct2w256(a *float32, b *float32, c *float32, blocks uintptr, count uintptr, depth uintptr, factor uintptr)
+func winogradProduct2w256(a *float32, b *float32, c *float32, blocks uintptr, count uintptr, depth uintptr, tile uintptr)
 
 //go:noescape
-func winogradProduct3w256(a *float32, b *float32, c *float32, blocks uintptr, count uintptr, depth uintptr, factor uintptr)
+func winogradProduct3w256(a *float32, b *float32, c *float32, blocks uintptr, count uintptr, depth uintptr, tile uintptr)
 
 //go:noescape
-func winogradProduct4w256(a *float32, b *float32, c *float32, blocks uintptr, count uintptr, depth uintptr, factor uintptr)
+func winogradProduct4w256(a *float32, b *float32, c *float32, blocks uintptr, count uintptr, depth uintptr, tile uintptr)
 
 //go:noescape
-func winogradProduct5w256(a *float32, b *float32, c *float32, blocks uintptr, count uintptr, depth uintptr, factor uintptr)
+func winogradProduct5w256(a *float32, b *float32, c *float32, blocks uintptr, count uintptr, depth uintptr, tile uintptr)
 
 //go:noescape
-func winogradProduct6w256(a *float32, b *float32, c *float32, blocks uintptr, count uintptr, depth uintptr, factor uintptr)
+func winogradProduct6w256(a *float32, b *float32, c *float32, blocks uintptr, count uintptr, depth uintptr, tile uintptr)
 
 //go:noescape
-func winogradPool256(m *float32, bias *float32, y *float32, arg *uint8, channels uintptr, tiles uintptr, yGap uintptr, argGap uintptr, relu uintptr, masks int64)
+func winogradPool256(m *float32, bias *float32, y *float32, arg *uint8, channels uintptr, tiles uintptr, out uintptr, yRow uintptr, yGap uintptr, argRow uintptr, argGap uintptr, relu uintptr, masks int64)
 
 //go:noescape
 func maxPoolBack256(dy *float32, arg *uint8, taps *int64, count uintptr, dx *float32, channels uintptr, pixels uintptr, step uintptr, masks int64)

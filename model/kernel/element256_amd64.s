@@ -128,150 +128,141 @@ TEXT ·maxPool4w256(SB), NOSPLIT, $0-72
 	MOVQ         8(DI), R9
 	MOVQ         16(DI), R10
 	MOVQ         24(DI), DI
-	VBROADCASTSS f00000001<>+0(SB), Y0
-	VXORPS       Y1, Y1, Y1
+	VXORPS       Y0, Y0, Y0
+	TESTQ        SI, SI
+	JNZ          floor
+	VBROADCASTSS fff800000<>+0(SB), Y0
 
+floor:
 pixel:
-	MOVQ channels+32(FP), R11
-	MOVQ AX, R12
-	CMPQ R11, $0x08
+	MOVQ channels+32(FP), SI
+	MOVQ AX, R11
+	CMPQ SI, $0x08
 	JLT  tail
 
 full:
-	VMOVUPS      (R12)(R8*1), Y2
-	VMOVUPS      (R12)(R9*1), Y3
-	VMOVUPS      (R12)(R10*1), Y4
-	VMOVUPS      (R12)(DI*1), Y5
-	VMAXPS       Y3, Y2, Y6
-	VMAXPS       Y5, Y4, Y7
-	VMAXPS       Y7, Y6, Y6
-	VCMPPS       $0x03, Y3, Y2, Y7
-	VCMPPS       $0x03, Y5, Y4, Y8
-	VORPS        Y8, Y7, Y7
-	VMOVMSKPS    Y7, R13
-	TESTL        R13, R13
-	JNZ          nanf
-	VBROADCASTSS f00000003<>+0(SB), Y7
-	VCMPPS       $0x00, Y6, Y2, Y2
-	VPADDD       Y2, Y7, Y7
-	VCMPPS       $0x00, Y6, Y3, Y3
-	VORPS        Y3, Y2, Y2
-	VPADDD       Y2, Y7, Y7
-	VCMPPS       $0x00, Y6, Y4, Y3
-	VORPS        Y3, Y2, Y2
-	VPADDD       Y2, Y7, Y7
-	JMP          storef
+	VMOVUPS   (R11)(R8*1), Y1
+	VMOVUPS   (R11)(R9*1), Y2
+	VMOVUPS   (R11)(R10*1), Y3
+	VMOVUPS   (R11)(DI*1), Y4
+	VMAXPS    Y2, Y1, Y5
+	VMAXPS    Y4, Y3, Y6
+	VCMPPS    $0x03, Y2, Y1, Y7
+	VCMPPS    $0x03, Y4, Y3, Y8
+	VORPS     Y8, Y7, Y7
+	VMOVMSKPS Y7, R12
+	TESTL     R12, R12
+	JNZ       nanf
+	VCMPPS    $0x1e, Y1, Y2, Y7
+	VCMPPS    $0x1e, Y3, Y4, Y8
+	VCMPPS    $0x1e, Y5, Y6, Y1
+	VMAXPS    Y6, Y5, Y5
+	VPADDD    vfffffffe<>+0(SB), Y8, Y8
+	VBLENDVPS Y1, Y8, Y7, Y1
+	VPABSD    Y1, Y1
+	JMP       bestf
 
 nanf:
-	VMOVAPS   Y2, Y6
-	VXORPS    Y7, Y7, Y7
-	VXORPS    Y2, Y2, Y2
-	VPADDD    Y0, Y2, Y2
-	VCMPPS    $0x1e, Y6, Y3, Y8
-	VCMPPS    $0x03, Y3, Y3, Y9
-	VORPS     Y9, Y8, Y8
-	VBLENDVPS Y8, Y3, Y6, Y6
-	VBLENDVPS Y8, Y2, Y7, Y7
-	VPADDD    Y0, Y2, Y2
-	VCMPPS    $0x1e, Y6, Y4, Y3
-	VCMPPS    $0x03, Y4, Y4, Y8
-	VORPS     Y8, Y3, Y3
-	VBLENDVPS Y3, Y4, Y6, Y6
-	VBLENDVPS Y3, Y2, Y7, Y7
-	VPADDD    Y0, Y2, Y2
-	VCMPPS    $0x1e, Y6, Y5, Y3
-	VCMPPS    $0x03, Y5, Y5, Y4
-	VORPS     Y4, Y3, Y3
-	VBLENDVPS Y3, Y5, Y6, Y6
-	VBLENDVPS Y3, Y2, Y7, Y7
+	VMOVAPS      Y1, Y5
+	VXORPS       Y1, Y1, Y1
+	VBROADCASTSS f00000001<>+0(SB), Y6
+	VXORPS       Y7, Y7, Y7
+	VPADDD       Y6, Y7, Y7
+	VCMPPS       $0x1e, Y5, Y2, Y8
+	VCMPPS       $0x03, Y2, Y2, Y9
+	VORPS        Y9, Y8, Y8
+	VBLENDVPS    Y8, Y2, Y5, Y5
+	VBLENDVPS    Y8, Y7, Y1, Y1
+	VPADDD       Y6, Y7, Y7
+	VCMPPS       $0x1e, Y5, Y3, Y2
+	VCMPPS       $0x03, Y3, Y3, Y8
+	VORPS        Y8, Y2, Y2
+	VBLENDVPS    Y2, Y3, Y5, Y5
+	VBLENDVPS    Y2, Y7, Y1, Y1
+	VPADDD       Y6, Y7, Y7
+	VCMPPS       $0x1e, Y5, Y4, Y2
+	VCMPPS       $0x03, Y4, Y4, Y3
+	VORPS        Y3, Y2, Y2
+	VBLENDVPS    Y2, Y4, Y5, Y5
+	VBLENDVPS    Y2, Y7, Y1, Y1
 
-storef:
-	TESTQ  SI, SI
-	JZ     linearf
-	VMAXPS Y6, Y1, Y6
-
-linearf:
-	VMOVUPS      Y6, (CX)
-	VEXTRACTI128 $0x01, Y7, X2
-	VPACKUSDW    X2, X7, X2
-	VPACKUSWB    X2, X2, X2
-	VMOVQ        X2, (DX)
-	ADDQ         $0x20, R12
-	MOVQ         $0x00000008, R13
-	ADDQ         R13, DX
-	LEAQ         (CX)(R13*4), CX
-	SUBQ         $0x08, R11
-	CMPQ         R11, $0x08
+bestf:
+	VMAXPS       Y5, Y0, Y5
+	VMOVUPS      Y5, (CX)
+	VEXTRACTI128 $0x01, Y1, X2
+	VPACKUSDW    X2, X1, X1
+	VPACKUSWB    X1, X1, X1
+	VMOVQ        X1, (DX)
+	ADDQ         $0x20, R11
+	MOVQ         $0x00000008, R12
+	ADDQ         R12, DX
+	LEAQ         (CX)(R12*4), CX
+	SUBQ         $0x08, SI
+	CMPQ         SI, $0x08
 	JGE          full
 
 tail:
-	TESTQ        R11, R11
-	JZ           done
-	MOVQ         masks+64(FP), R13
-	MOVQ         $0x00000008, R14
-	SUBQ         R11, R14
-	VMOVUPS      (R13)(R14*4), Y2
-	VMASKMOVPS   (R12)(R8*1), Y2, Y3
-	VMASKMOVPS   (R12)(R9*1), Y2, Y4
-	VMASKMOVPS   (R12)(R10*1), Y2, Y5
-	VMASKMOVPS   (R12)(DI*1), Y2, Y6
-	VMAXPS       Y4, Y3, Y7
-	VMAXPS       Y6, Y5, Y8
-	VMAXPS       Y8, Y7, Y7
-	VCMPPS       $0x03, Y4, Y3, Y8
-	VCMPPS       $0x03, Y6, Y5, Y9
-	VORPS        Y9, Y8, Y8
-	VMOVMSKPS    Y8, R13
-	TESTL        R13, R13
-	JNZ          nant
-	VBROADCASTSS f00000003<>+0(SB), Y8
-	VCMPPS       $0x00, Y7, Y3, Y3
-	VPADDD       Y3, Y8, Y8
-	VCMPPS       $0x00, Y7, Y4, Y4
-	VORPS        Y4, Y3, Y3
-	VPADDD       Y3, Y8, Y8
-	VCMPPS       $0x00, Y7, Y5, Y4
-	VORPS        Y4, Y3, Y3
-	VPADDD       Y3, Y8, Y8
-	JMP          storet
+	TESTQ      SI, SI
+	JZ         done
+	MOVQ       masks+64(FP), R12
+	MOVQ       $0x00000008, R13
+	SUBQ       SI, R13
+	VMOVUPS    (R12)(R13*4), Y1
+	VMASKMOVPS (R11)(R8*1), Y1, Y2
+	VMASKMOVPS (R11)(R9*1), Y1, Y3
+	VMASKMOVPS (R11)(R10*1), Y1, Y4
+	VMASKMOVPS (R11)(DI*1), Y1, Y5
+	VMAXPS     Y3, Y2, Y6
+	VMAXPS     Y5, Y4, Y7
+	VCMPPS     $0x03, Y3, Y2, Y8
+	VCMPPS     $0x03, Y5, Y4, Y9
+	VORPS      Y9, Y8, Y8
+	VMOVMSKPS  Y8, R12
+	TESTL      R12, R12
+	JNZ        nant
+	VCMPPS     $0x1e, Y2, Y3, Y8
+	VCMPPS     $0x1e, Y4, Y5, Y9
+	VCMPPS     $0x1e, Y6, Y7, Y2
+	VMAXPS     Y7, Y6, Y6
+	VPADDD     vfffffffe<>+0(SB), Y9, Y9
+	VBLENDVPS  Y2, Y9, Y8, Y2
+	VPABSD     Y2, Y2
+	JMP        bestt
 
 nant:
-	VMOVAPS   Y3, Y7
-	VXORPS    Y8, Y8, Y8
-	VXORPS    Y3, Y3, Y3
-	VPADDD    Y0, Y3, Y3
-	VCMPPS    $0x1e, Y7, Y4, Y9
-	VCMPPS    $0x03, Y4, Y4, Y10
-	VORPS     Y10, Y9, Y9
-	VBLENDVPS Y9, Y4, Y7, Y7
-	VBLENDVPS Y9, Y3, Y8, Y8
-	VPADDD    Y0, Y3, Y3
-	VCMPPS    $0x1e, Y7, Y5, Y4
-	VCMPPS    $0x03, Y5, Y5, Y9
-	VORPS     Y9, Y4, Y4
-	VBLENDVPS Y4, Y5, Y7, Y7
-	VBLENDVPS Y4, Y3, Y8, Y8
-	VPADDD    Y0, Y3, Y3
-	VCMPPS    $0x1e, Y7, Y6, Y4
-	VCMPPS    $0x03, Y6, Y6, Y5
-	VORPS     Y5, Y4, Y4
-	VBLENDVPS Y4, Y6, Y7, Y7
-	VBLENDVPS Y4, Y3, Y8, Y8
+	VMOVAPS      Y2, Y6
+	VXORPS       Y2, Y2, Y2
+	VBROADCASTSS f00000001<>+0(SB), Y7
+	VXORPS       Y8, Y8, Y8
+	VPADDD       Y7, Y8, Y8
+	VCMPPS       $0x1e, Y6, Y3, Y9
+	VCMPPS       $0x03, Y3, Y3, Y10
+	VORPS        Y10, Y9, Y9
+	VBLENDVPS    Y9, Y3, Y6, Y6
+	VBLENDVPS    Y9, Y8, Y2, Y2
+	VPADDD       Y7, Y8, Y8
+	VCMPPS       $0x1e, Y6, Y4, Y3
+	VCMPPS       $0x03, Y4, Y4, Y9
+	VORPS        Y9, Y3, Y3
+	VBLENDVPS    Y3, Y4, Y6, Y6
+	VBLENDVPS    Y3, Y8, Y2, Y2
+	VPADDD       Y7, Y8, Y8
+	VCMPPS       $0x1e, Y6, Y5, Y3
+	VCMPPS       $0x03, Y5, Y5, Y4
+	VORPS        Y4, Y3, Y3
+	VBLENDVPS    Y3, Y5, Y6, Y6
+	VBLENDVPS    Y3, Y8, Y2, Y2
 
-storet:
-	TESTQ  SI, SI
-	JZ     lineart
-	VMAXPS Y7, Y1, Y7
-
-lineart:
-	VMASKMOVPS   Y7, Y2, (CX)
-	VEXTRACTI128 $0x01, Y8, X2
-	VPACKUSDW    X2, X8, X2
-	VPACKUSWB    X2, X2, X2
-	VMOVQ        X2, (DX)
-	ADDQ         $0x20, R12
-	ADDQ         R11, DX
-	LEAQ         (CX)(R11*4), CX
+bestt:
+	VMAXPS       Y6, Y0, Y6
+	VMASKMOVPS   Y6, Y1, (CX)
+	VEXTRACTI128 $0x01, Y2, X1
+	VPACKUSDW    X1, X2, X1
+	VPACKUSWB    X1, X1, X1
+	VMOVQ        X1, (DX)
+	ADDQ         $0x20, R11
+	ADDQ         SI, DX
+	LEAQ         (CX)(SI*4), CX
 
 done:
 	ADDQ step+48(FP), AX
@@ -280,180 +271,388 @@ done:
 	VZEROUPPER
 	RET
 
-DATA f00000003<>+0(SB)/4, $0x00000003
-GLOBL f00000003<>(SB), RODATA|NOPTR, $4
+DATA fff800000<>+0(SB)/4, $0xff800000
+GLOBL fff800000<>(SB), RODATA|NOPTR, $4
+
+DATA vfffffffe<>+0(SB)/4, $0xfffffffe
+DATA vfffffffe<>+4(SB)/4, $0xfffffffe
+DATA vfffffffe<>+8(SB)/4, $0xfffffffe
+DATA vfffffffe<>+12(SB)/4, $0xfffffffe
+DATA vfffffffe<>+16(SB)/4, $0xfffffffe
+DATA vfffffffe<>+20(SB)/4, $0xfffffffe
+DATA vfffffffe<>+24(SB)/4, $0xfffffffe
+DATA vfffffffe<>+28(SB)/4, $0xfffffffe
+GLOBL vfffffffe<>(SB), RODATA|NOPTR, $32
 
 // func winogradWeights256(w *float32, d *float32, rows uintptr, cols uintptr, row uintptr, tap uintptr, factor uintptr, masks int64)
-// Requires: AVX
-TEXT ·winogradWeights256(SB), NOSPLIT, $0-64
-	MOVQ         w+0(FP), AX
-	MOVQ         d+8(FP), CX
-	MOVQ         rows+16(FP), DX
-	MOVQ         tap+40(FP), BX
-	IMUL3Q       $0x03, BX, SI
-	IMUL3Q       $0x05, BX, DI
-	IMUL3Q       $0x07, BX, R8
-	MOVQ         factor+48(FP), R9
-	IMUL3Q       $0x03, R9, R10
-	VBROADCASTSS f3f000000<>+0(SB), Y0
+// Requires: AVX, FMA3
+TEXT ·winogradWeights256(SB), NOSPLIT, $8-64
+	MOVQ   w+0(FP), AX
+	MOVQ   d+8(FP), CX
+	MOVQ   rows+16(FP), DX
+	MOVQ   tap+40(FP), BX
+	IMUL3Q $0x03, BX, SI
+	IMUL3Q $0x05, BX, DI
+	IMUL3Q $0x07, BX, R8
+	MOVQ   factor+48(FP), R9
+	IMUL3Q $0x03, R9, R10
+	IMUL3Q $0x05, R9, R11
 
 row:
-	MOVQ cols+24(FP), R11
-	MOVQ AX, R12
-	MOVQ CX, R13
-	CMPQ R11, $0x08
+	MOVQ cols+24(FP), R12
+	MOVQ AX, R13
+	MOVQ CX, R14
+	CMPQ R12, $0x08
 	JLT  tail
 
 full:
-	MOVQ    R13, R14
-	VMOVUPS (R12), Y1
-	VMOVUPS (R12)(BX*1), Y4
-	VMOVUPS (R12)(BX*2), Y5
-	VMOVUPS Y1, (R14)
-	VADDPS  Y5, Y1, Y2
-	VADDPS  Y4, Y2, Y3
-	VMULPS  Y0, Y3, Y3
-	VMOVUPS Y3, (R14)(R9*1)
-	VSUBPS  Y4, Y2, Y2
-	VMULPS  Y0, Y2, Y2
-	VMOVUPS Y2, (R14)(R9*2)
-	VMOVUPS Y5, (R14)(R10*1)
-	LEAQ    (R14)(R9*4), R14
-	VMOVUPS (R12)(SI*1), Y2
-	VMOVUPS (R12)(SI*2), Y3
-	VADDPS  Y3, Y1, Y3
-	VADDPS  Y2, Y3, Y1
-	VMULPS  Y0, Y1, Y1
-	VMOVUPS (R12)(BX*4), Y6
-	VMOVUPS (R12)(R8*1), Y7
-	VADDPS  Y7, Y4, Y7
-	VADDPS  Y6, Y7, Y4
-	VMULPS  Y0, Y4, Y4
-	VMOVUPS (R12)(DI*1), Y8
-	VMOVUPS (R12)(BX*8), Y9
-	VADDPS  Y9, Y5, Y9
-	VADDPS  Y8, Y9, Y5
-	VMULPS  Y0, Y5, Y5
-	VMOVUPS Y1, (R14)
-	VADDPS  Y5, Y1, Y1
-	VADDPS  Y4, Y1, Y10
-	VMULPS  Y0, Y10, Y10
-	VMOVUPS Y10, (R14)(R9*1)
-	VSUBPS  Y4, Y1, Y1
-	VMULPS  Y0, Y1, Y1
-	VMOVUPS Y1, (R14)(R9*2)
-	VMOVUPS Y5, (R14)(R10*1)
-	LEAQ    (R14)(R9*4), R14
-	VSUBPS  Y2, Y3, Y3
-	VMULPS  Y0, Y3, Y3
-	VSUBPS  Y6, Y7, Y7
-	VMULPS  Y0, Y7, Y7
-	VSUBPS  Y8, Y9, Y9
-	VMULPS  Y0, Y9, Y9
-	VMOVUPS Y3, (R14)
-	VADDPS  Y9, Y3, Y1
-	VADDPS  Y7, Y1, Y2
-	VMULPS  Y0, Y2, Y2
-	VMOVUPS Y2, (R14)(R9*1)
-	VSUBPS  Y7, Y1, Y1
-	VMULPS  Y0, Y1, Y1
-	VMOVUPS Y1, (R14)(R9*2)
-	VMOVUPS Y9, (R14)(R10*1)
-	LEAQ    (R14)(R9*4), R14
-	VMOVUPS (R12)(SI*2), Y1
-	VMOVUPS (R12)(R8*1), Y2
-	VMOVUPS (R12)(BX*8), Y3
-	VMOVUPS Y1, (R14)
-	VADDPS  Y3, Y1, Y1
-	VADDPS  Y2, Y1, Y4
-	VMULPS  Y0, Y4, Y4
-	VMOVUPS Y4, (R14)(R9*1)
-	VSUBPS  Y2, Y1, Y1
-	VMULPS  Y0, Y1, Y1
-	VMOVUPS Y1, (R14)(R9*2)
-	VMOVUPS Y3, (R14)(R10*1)
-	ADDQ    $0x20, R12
-	ADDQ    $0x20, R13
-	SUBQ    $0x08, R11
-	CMPQ    R11, $0x08
-	JGE     full
+	MOVQ        R14, R15
+	VMOVUPS     (R13), Y0
+	VMOVUPS     (R13)(BX*1), Y1
+	VMOVUPS     (R13)(BX*2), Y2
+	VMULPS      v3e800000<>+0(SB), Y0, Y0
+	VMULPS      v3e800000<>+0(SB), Y1, Y1
+	VMULPS      v3e800000<>+0(SB), Y2, Y2
+	VMULPS      v3e800000<>+0(SB), Y0, Y3
+	VMOVUPS     Y3, (R15)
+	VADDPS      Y2, Y0, Y3
+	VMULPS      vbe2aaaab<>+0(SB), Y3, Y3
+	VMULPS      vbe2aaaab<>+0(SB), Y1, Y4
+	VADDPS      Y4, Y3, Y5
+	VSUBPS      Y4, Y3, Y3
+	VMOVUPS     Y5, (R15)(R9*1)
+	VMOVUPS     Y3, (R15)(R9*2)
+	VMULPS      v3d2aaaab<>+0(SB), Y0, Y0
+	VFMADD231PS v3e2aaaab<>+0(SB), Y2, Y0
+	VMULPS      v3daaaaab<>+0(SB), Y1, Y1
+	VADDPS      Y1, Y0, Y3
+	VSUBPS      Y1, Y0, Y0
+	VMOVUPS     Y3, (R15)(R10*1)
+	VMOVUPS     Y0, (R15)(R9*4)
+	VMOVUPS     Y2, (R15)(R11*1)
+	LEAQ        (R15)(R10*2), R15
+	VMOVUPS     (R13), Y0
+	VMOVUPS     (R13)(BX*1), Y1
+	VMOVUPS     (R13)(BX*2), Y2
+	VMOVUPS     (R13)(SI*1), Y3
+	VMOVUPS     (R13)(BX*4), Y4
+	VMOVUPS     (R13)(DI*1), Y5
+	VMOVUPS     (R13)(SI*2), Y6
+	VMOVUPS     (R13)(R8*1), Y7
+	VMOVUPS     (R13)(BX*8), Y8
+	VADDPS      Y6, Y0, Y0
+	VMULPS      vbe2aaaab<>+0(SB), Y0, Y0
+	VMULPS      vbe2aaaab<>+0(SB), Y3, Y3
+	VADDPS      Y7, Y1, Y1
+	VMULPS      vbe2aaaab<>+0(SB), Y1, Y1
+	VMULPS      vbe2aaaab<>+0(SB), Y4, Y4
+	VADDPS      Y8, Y2, Y2
+	VMULPS      vbe2aaaab<>+0(SB), Y2, Y2
+	VMULPS      vbe2aaaab<>+0(SB), Y5, Y5
+	VADDPS      Y3, Y0, Y6
+	VADDPS      Y4, Y1, Y7
+	VADDPS      Y5, Y2, Y8
+	VMULPS      v3e800000<>+0(SB), Y6, Y9
+	VMOVUPS     Y9, (R15)
+	VADDPS      Y8, Y6, Y9
+	VMULPS      vbe2aaaab<>+0(SB), Y9, Y9
+	VMULPS      vbe2aaaab<>+0(SB), Y7, Y10
+	VADDPS      Y10, Y9, Y11
+	VSUBPS      Y10, Y9, Y9
+	VMOVUPS     Y11, (R15)(R9*1)
+	VMOVUPS     Y9, (R15)(R9*2)
+	VMULPS      v3d2aaaab<>+0(SB), Y6, Y6
+	VFMADD231PS v3e2aaaab<>+0(SB), Y8, Y6
+	VMULPS      v3daaaaab<>+0(SB), Y7, Y7
+	VADDPS      Y7, Y6, Y9
+	VSUBPS      Y7, Y6, Y6
+	VMOVUPS     Y9, (R15)(R10*1)
+	VMOVUPS     Y6, (R15)(R9*4)
+	VMOVUPS     Y8, (R15)(R11*1)
+	LEAQ        (R15)(R10*2), R15
+	VSUBPS      Y3, Y0, Y0
+	VSUBPS      Y4, Y1, Y1
+	VSUBPS      Y5, Y2, Y2
+	VMULPS      v3e800000<>+0(SB), Y0, Y3
+	VMOVUPS     Y3, (R15)
+	VADDPS      Y2, Y0, Y3
+	VMULPS      vbe2aaaab<>+0(SB), Y3, Y3
+	VMULPS      vbe2aaaab<>+0(SB), Y1, Y4
+	VADDPS      Y4, Y3, Y5
+	VSUBPS      Y4, Y3, Y3
+	VMOVUPS     Y5, (R15)(R9*1)
+	VMOVUPS     Y3, (R15)(R9*2)
+	VMULPS      v3d2aaaab<>+0(SB), Y0, Y0
+	VFMADD231PS v3e2aaaab<>+0(SB), Y2, Y0
+	VMULPS      v3daaaaab<>+0(SB), Y1, Y1
+	VADDPS      Y1, Y0, Y3
+	VSUBPS      Y1, Y0, Y0
+	VMOVUPS     Y3, (R15)(R10*1)
+	VMOVUPS     Y0, (R15)(R9*4)
+	VMOVUPS     Y2, (R15)(R11*1)
+	LEAQ        (R15)(R10*2), R15
+	VMOVUPS     (R13), Y0
+	VMOVUPS     (R13)(BX*1), Y1
+	VMOVUPS     (R13)(BX*2), Y2
+	VMOVUPS     (R13)(SI*1), Y3
+	VMOVUPS     (R13)(BX*4), Y4
+	VMOVUPS     (R13)(DI*1), Y5
+	VMOVUPS     (R13)(SI*2), Y6
+	VMOVUPS     (R13)(R8*1), Y7
+	VMOVUPS     (R13)(BX*8), Y8
+	VMULPS      v3d2aaaab<>+0(SB), Y0, Y0
+	VFMADD231PS v3e2aaaab<>+0(SB), Y6, Y0
+	VMULPS      v3daaaaab<>+0(SB), Y3, Y3
+	VMULPS      v3d2aaaab<>+0(SB), Y1, Y1
+	VFMADD231PS v3e2aaaab<>+0(SB), Y7, Y1
+	VMULPS      v3daaaaab<>+0(SB), Y4, Y4
+	VMULPS      v3d2aaaab<>+0(SB), Y2, Y2
+	VFMADD231PS v3e2aaaab<>+0(SB), Y8, Y2
+	VMULPS      v3daaaaab<>+0(SB), Y5, Y5
+	VADDPS      Y3, Y0, Y6
+	VADDPS      Y4, Y1, Y7
+	VADDPS      Y5, Y2, Y8
+	VMULPS      v3e800000<>+0(SB), Y6, Y9
+	VMOVUPS     Y9, (R15)
+	VADDPS      Y8, Y6, Y9
+	VMULPS      vbe2aaaab<>+0(SB), Y9, Y9
+	VMULPS      vbe2aaaab<>+0(SB), Y7, Y10
+	VADDPS      Y10, Y9, Y11
+	VSUBPS      Y10, Y9, Y9
+	VMOVUPS     Y11, (R15)(R9*1)
+	VMOVUPS     Y9, (R15)(R9*2)
+	VMULPS      v3d2aaaab<>+0(SB), Y6, Y6
+	VFMADD231PS v3e2aaaab<>+0(SB), Y8, Y6
+	VMULPS      v3daaaaab<>+0(SB), Y7, Y7
+	VADDPS      Y7, Y6, Y9
+	VSUBPS      Y7, Y6, Y6
+	VMOVUPS     Y9, (R15)(R10*1)
+	VMOVUPS     Y6, (R15)(R9*4)
+	VMOVUPS     Y8, (R15)(R11*1)
+	LEAQ        (R15)(R10*2), R15
+	VSUBPS      Y3, Y0, Y0
+	VSUBPS      Y4, Y1, Y1
+	VSUBPS      Y5, Y2, Y2
+	VMULPS      v3e800000<>+0(SB), Y0, Y3
+	VMOVUPS     Y3, (R15)
+	VADDPS      Y2, Y0, Y3
+	VMULPS      vbe2aaaab<>+0(SB), Y3, Y3
+	VMULPS      vbe2aaaab<>+0(SB), Y1, Y4
+	VADDPS      Y4, Y3, Y5
+	VSUBPS      Y4, Y3, Y3
+	VMOVUPS     Y5, (R15)(R9*1)
+	VMOVUPS     Y3, (R15)(R9*2)
+	VMULPS      v3d2aaaab<>+0(SB), Y0, Y0
+	VFMADD231PS v3e2aaaab<>+0(SB), Y2, Y0
+	VMULPS      v3daaaaab<>+0(SB), Y1, Y1
+	VADDPS      Y1, Y0, Y3
+	VSUBPS      Y1, Y0, Y0
+	VMOVUPS     Y3, (R15)(R10*1)
+	VMOVUPS     Y0, (R15)(R9*4)
+	VMOVUPS     Y2, (R15)(R11*1)
+	LEAQ        (R15)(R10*2), R15
+	VMOVUPS     (R13)(SI*2), Y0
+	VMOVUPS     (R13)(R8*1), Y1
+	VMOVUPS     (R13)(BX*8), Y2
+	VMULPS      v3e800000<>+0(SB), Y0, Y3
+	VMOVUPS     Y3, (R15)
+	VADDPS      Y2, Y0, Y3
+	VMULPS      vbe2aaaab<>+0(SB), Y3, Y3
+	VMULPS      vbe2aaaab<>+0(SB), Y1, Y4
+	VADDPS      Y4, Y3, Y5
+	VSUBPS      Y4, Y3, Y3
+	VMOVUPS     Y5, (R15)(R9*1)
+	VMOVUPS     Y3, (R15)(R9*2)
+	VMULPS      v3d2aaaab<>+0(SB), Y0, Y0
+	VFMADD231PS v3e2aaaab<>+0(SB), Y2, Y0
+	VMULPS      v3daaaaab<>+0(SB), Y1, Y1
+	VADDPS      Y1, Y0, Y3
+	VSUBPS      Y1, Y0, Y0
+	VMOVUPS     Y3, (R15)(R10*1)
+	VMOVUPS     Y0, (R15)(R9*4)
+	VMOVUPS     Y2, (R15)(R11*1)
+	LEAQ        (R15)(R10*2), R15
+	ADDQ        $0x20, R13
+	ADDQ        $0x20, R14
+	SUBQ        $0x08, R12
+	CMPQ        R12, $0x08
+	JGE         full
 
 tail:
-	TESTQ      R11, R11
-	JZ         done
-	MOVQ       masks+56(FP), R14
-	MOVQ       $0x00000008, R15
-	SUBQ       R11, R15
-	VMOVUPS    (R14)(R15*4), Y1
-	MOVQ       R13, R11
-	VMASKMOVPS (R12), Y1, Y2
-	VMASKMOVPS (R12)(BX*1), Y1, Y5
-	VMASKMOVPS (R12)(BX*2), Y1, Y6
-	VMASKMOVPS Y2, Y1, (R11)
-	VADDPS     Y6, Y2, Y3
-	VADDPS     Y5, Y3, Y4
-	VMULPS     Y0, Y4, Y4
-	VMASKMOVPS Y4, Y1, (R11)(R9*1)
-	VSUBPS     Y5, Y3, Y3
-	VMULPS     Y0, Y3, Y3
-	VMASKMOVPS Y3, Y1, (R11)(R9*2)
-	VMASKMOVPS Y6, Y1, (R11)(R10*1)
-	LEAQ       (R11)(R9*4), R11
-	VMASKMOVPS (R12)(SI*1), Y1, Y3
-	VMASKMOVPS (R12)(SI*2), Y1, Y4
-	VADDPS     Y4, Y2, Y4
-	VADDPS     Y3, Y4, Y2
-	VMULPS     Y0, Y2, Y2
-	VMASKMOVPS (R12)(BX*4), Y1, Y7
-	VMASKMOVPS (R12)(R8*1), Y1, Y8
-	VADDPS     Y8, Y5, Y8
-	VADDPS     Y7, Y8, Y5
-	VMULPS     Y0, Y5, Y5
-	VMASKMOVPS (R12)(DI*1), Y1, Y9
-	VMASKMOVPS (R12)(BX*8), Y1, Y10
-	VADDPS     Y10, Y6, Y10
-	VADDPS     Y9, Y10, Y6
-	VMULPS     Y0, Y6, Y6
-	VMASKMOVPS Y2, Y1, (R11)
-	VADDPS     Y6, Y2, Y2
-	VADDPS     Y5, Y2, Y11
-	VMULPS     Y0, Y11, Y11
-	VMASKMOVPS Y11, Y1, (R11)(R9*1)
-	VSUBPS     Y5, Y2, Y2
-	VMULPS     Y0, Y2, Y2
-	VMASKMOVPS Y2, Y1, (R11)(R9*2)
-	VMASKMOVPS Y6, Y1, (R11)(R10*1)
-	LEAQ       (R11)(R9*4), R11
-	VSUBPS     Y3, Y4, Y4
-	VMULPS     Y0, Y4, Y4
-	VSUBPS     Y7, Y8, Y8
-	VMULPS     Y0, Y8, Y8
-	VSUBPS     Y9, Y10, Y10
-	VMULPS     Y0, Y10, Y10
-	VMASKMOVPS Y4, Y1, (R11)
-	VADDPS     Y10, Y4, Y2
-	VADDPS     Y8, Y2, Y3
-	VMULPS     Y0, Y3, Y3
-	VMASKMOVPS Y3, Y1, (R11)(R9*1)
-	VSUBPS     Y8, Y2, Y2
-	VMULPS     Y0, Y2, Y2
-	VMASKMOVPS Y2, Y1, (R11)(R9*2)
-	VMASKMOVPS Y10, Y1, (R11)(R10*1)
-	LEAQ       (R11)(R9*4), R11
-	VMASKMOVPS (R12)(SI*2), Y1, Y2
-	VMASKMOVPS (R12)(R8*1), Y1, Y3
-	VMASKMOVPS (R12)(BX*8), Y1, Y4
-	VMASKMOVPS Y2, Y1, (R11)
-	VADDPS     Y4, Y2, Y2
-	VADDPS     Y3, Y2, Y5
-	VMULPS     Y0, Y5, Y5
-	VMASKMOVPS Y5, Y1, (R11)(R9*1)
-	VSUBPS     Y3, Y2, Y2
-	VMULPS     Y0, Y2, Y2
-	VMASKMOVPS Y2, Y1, (R11)(R9*2)
-	VMASKMOVPS Y4, Y1, (R11)(R10*1)
-	ADDQ       $0x20, R12
-	ADDQ       $0x20, R13
+	TESTQ       R12, R12
+	JZ          done
+	MOVQ        masks+56(FP), R15
+	MOVQ        $0x00000008, BP
+	SUBQ        R12, BP
+	VMOVUPS     (R15)(BP*4), Y0
+	MOVQ        R14, R12
+	VMASKMOVPS  (R13), Y0, Y1
+	VMASKMOVPS  (R13)(BX*1), Y0, Y2
+	VMASKMOVPS  (R13)(BX*2), Y0, Y3
+	VMULPS      v3e800000<>+0(SB), Y1, Y1
+	VMULPS      v3e800000<>+0(SB), Y2, Y2
+	VMULPS      v3e800000<>+0(SB), Y3, Y3
+	VMULPS      v3e800000<>+0(SB), Y1, Y4
+	VMASKMOVPS  Y4, Y0, (R12)
+	VADDPS      Y3, Y1, Y4
+	VMULPS      vbe2aaaab<>+0(SB), Y4, Y4
+	VMULPS      vbe2aaaab<>+0(SB), Y2, Y5
+	VADDPS      Y5, Y4, Y6
+	VSUBPS      Y5, Y4, Y4
+	VMASKMOVPS  Y6, Y0, (R12)(R9*1)
+	VMASKMOVPS  Y4, Y0, (R12)(R9*2)
+	VMULPS      v3d2aaaab<>+0(SB), Y1, Y1
+	VFMADD231PS v3e2aaaab<>+0(SB), Y3, Y1
+	VMULPS      v3daaaaab<>+0(SB), Y2, Y2
+	VADDPS      Y2, Y1, Y4
+	VSUBPS      Y2, Y1, Y1
+	VMASKMOVPS  Y4, Y0, (R12)(R10*1)
+	VMASKMOVPS  Y1, Y0, (R12)(R9*4)
+	VMASKMOVPS  Y3, Y0, (R12)(R11*1)
+	LEAQ        (R12)(R10*2), R12
+	VMASKMOVPS  (R13), Y0, Y1
+	VMASKMOVPS  (R13)(BX*1), Y0, Y2
+	VMASKMOVPS  (R13)(BX*2), Y0, Y3
+	VMASKMOVPS  (R13)(SI*1), Y0, Y4
+	VMASKMOVPS  (R13)(BX*4), Y0, Y5
+	VMASKMOVPS  (R13)(DI*1), Y0, Y6
+	VMASKMOVPS  (R13)(SI*2), Y0, Y7
+	VMASKMOVPS  (R13)(R8*1), Y0, Y8
+	VMASKMOVPS  (R13)(BX*8), Y0, Y9
+	VADDPS      Y7, Y1, Y1
+	VMULPS      vbe2aaaab<>+0(SB), Y1, Y1
+	VMULPS      vbe2aaaab<>+0(SB), Y4, Y4
+	VADDPS      Y8, Y2, Y2
+	VMULPS      vbe2aaaab<>+0(SB), Y2, Y2
+	VMULPS      vbe2aaaab<>+0(SB), Y5, Y5
+	VADDPS      Y9, Y3, Y3
+	VMULPS      vbe2aaaab<>+0(SB), Y3, Y3
+	VMULPS      vbe2aaaab<>+0(SB), Y6, Y6
+	VADDPS      Y4, Y1, Y7
+	VADDPS      Y5, Y2, Y8
+	VADDPS      Y6, Y3, Y9
+	VMULPS      v3e800000<>+0(SB), Y7, Y10
+	VMASKMOVPS  Y10, Y0, (R12)
+	VADDPS      Y9, Y7, Y10
+	VMULPS      vbe2aaaab<>+0(SB), Y10, Y10
+	VMULPS      vbe2aaaab<>+0(SB), Y8, Y11
+	VADDPS      Y11, Y10, Y12
+	VSUBPS      Y11, Y10, Y10
+	VMASKMOVPS  Y12, Y0, (R12)(R9*1)
+	VMASKMOVPS  Y10, Y0, (R12)(R9*2)
+	VMULPS      v3d2aaaab<>+0(SB), Y7, Y7
+	VFMADD231PS v3e2aaaab<>+0(SB), Y9, Y7
+	VMULPS      v3daaaaab<>+0(SB), Y8, Y8
+	VADDPS      Y8, Y7, Y10
+	VSUBPS      Y8, Y7, Y7
+	VMASKMOVPS  Y10, Y0, (R12)(R10*1)
+	VMASKMOVPS  Y7, Y0, (R12)(R9*4)
+	VMASKMOVPS  Y9, Y0, (R12)(R11*1)
+	LEAQ        (R12)(R10*2), R12
+	VSUBPS      Y4, Y1, Y1
+	VSUBPS      Y5, Y2, Y2
+	VSUBPS      Y6, Y3, Y3
+	VMULPS      v3e800000<>+0(SB), Y1, Y4
+	VMASKMOVPS  Y4, Y0, (R12)
+	VADDPS      Y3, Y1, Y4
+	VMULPS      vbe2aaaab<>+0(SB), Y4, Y4
+	VMULPS      vbe2aaaab<>+0(SB), Y2, Y5
+	VADDPS      Y5, Y4, Y6
+	VSUBPS      Y5, Y4, Y4
+	VMASKMOVPS  Y6, Y0, (R12)(R9*1)
+	VMASKMOVPS  Y4, Y0, (R12)(R9*2)
+	VMULPS      v3d2aaaab<>+0(SB), Y1, Y1
+	VFMADD231PS v3e2aaaab<>+0(SB), Y3, Y1
+	VMULPS      v3daaaaab<>+0(SB), Y2, Y2
+	VADDPS      Y2, Y1, Y4
+	VSUBPS      Y2, Y1, Y1
+	VMASKMOVPS  Y4, Y0, (R12)(R10*1)
+	VMASKMOVPS  Y1, Y0, (R12)(R9*4)
+	VMASKMOVPS  Y3, Y0, (R12)(R11*1)
+	LEAQ        (R12)(R10*2), R12
+	VMASKMOVPS  (R13), Y0, Y1
+	VMASKMOVPS  (R13)(BX*1), Y0, Y2
+	VMASKMOVPS  (R13)(BX*2), Y0, Y3
+	VMASKMOVPS  (R13)(SI*1), Y0, Y4
+	VMASKMOVPS  (R13)(BX*4), Y0, Y5
+	VMASKMOVPS  (R13)(DI*1), Y0, Y6
+	VMASKMOVPS  (R13)(SI*2), Y0, Y7
+	VMASKMOVPS  (R13)(R8*1), Y0, Y8
+	VMASKMOVPS  (R13)(BX*8), Y0, Y9
+	VMULPS      v3d2aaaab<>+0(SB), Y1, Y1
+	VFMADD231PS v3e2aaaab<>+0(SB), Y7, Y1
+	VMULPS      v3daaaaab<>+0(SB), Y4, Y4
+	VMULPS      v3d2aaaab<>+0(SB), Y2, Y2
+	VFMADD231PS v3e2aaaab<>+0(SB), Y8, Y2
+	VMULPS      v3daaaaab<>+0(SB), Y5, Y5
+	VMULPS      v3d2aaaab<>+0(SB), Y3, Y3
+	VFMADD231PS v3e2aaaab<>+0(SB), Y9, Y3
+	VMULPS      v3daaaaab<>+0(SB), Y6, Y6
+	VADDPS      Y4, Y1, Y7
+	VADDPS      Y5, Y2, Y8
+	VADDPS      Y6, Y3, Y9
+	VMULPS      v3e800000<>+0(SB), Y7, Y10
+	VMASKMOVPS  Y10, Y0, (R12)
+	VADDPS      Y9, Y7, Y10
+	VMULPS      vbe2aaaab<>+0(SB), Y10, Y10
+	VMULPS      vbe2aaaab<>+0(SB), Y8, Y11
+	VADDPS      Y11, Y10, Y12
+	VSUBPS      Y11, Y10, Y10
+	VMASKMOVPS  Y12, Y0, (R12)(R9*1)
+	VMASKMOVPS  Y10, Y0, (R12)(R9*2)
+	VMULPS      v3d2aaaab<>+0(SB), Y7, Y7
+	VFMADD231PS v3e2aaaab<>+0(SB), Y9, Y7
+	VMULPS      v3daaaaab<>+0(SB), Y8, Y8
+	VADDPS      Y8, Y7, Y10
+	VSUBPS      Y8, Y7, Y7
+	VMASKMOVPS  Y10, Y0, (R12)(R10*1)
+	VMASKMOVPS  Y7, Y0, (R12)(R9*4)
+	VMASKMOVPS  Y9, Y0, (R12)(R11*1)
+	LEAQ        (R12)(R10*2), R12
+	VSUBPS      Y4, Y1, Y1
+	VSUBPS      Y5, Y2, Y2
+	VSUBPS      Y6, Y3, Y3
+	VMULPS      v3e800000<>+0(SB), Y1, Y4
+	VMASKMOVPS  Y4, Y0, (R12)
+	VADDPS      Y3, Y1, Y4
+	VMULPS      vbe2aaaab<>+0(SB), Y4, Y4
+	VMULPS      vbe2aaaab<>+0(SB), Y2, Y5
+	VADDPS      Y5, Y4, Y6
+	VSUBPS      Y5, Y4, Y4
+	VMASKMOVPS  Y6, Y0, (R12)(R9*1)
+	VMASKMOVPS  Y4, Y0, (R12)(R9*2)
+	VMULPS      v3d2aaaab<>+0(SB), Y1, Y1
+	VFMADD231PS v3e2aaaab<>+0(SB), Y3, Y1
+	VMULPS      v3daaaaab<>+0(SB), Y2, Y2
+	VADDPS      Y2, Y1, Y4
+	VSUBPS      Y2, Y1, Y1
+	VMASKMOVPS  Y4, Y0, (R12)(R10*1)
+	VMASKMOVPS  Y1, Y0, (R12)(R9*4)
+	VMASKMOVPS  Y3, Y0, (R12)(R11*1)
+	LEAQ        (R12)(R10*2), R12
+	VMASKMOVPS  (R13)(SI*2), Y0, Y1
+	VMASKMOVPS  (R13)(R8*1), Y0, Y2
+	VMASKMOVPS  (R13)(BX*8), Y0, Y3
+	VMULPS      v3e800000<>+0(SB), Y1, Y4
+	VMASKMOVPS  Y4, Y0, (R12)
+	VADDPS      Y3, Y1, Y4
+	VMULPS      vbe2aaaab<>+0(SB), Y4, Y4
+	VMULPS      vbe2aaaab<>+0(SB), Y2, Y5
+	VADDPS      Y5, Y4, Y6
+	VSUBPS      Y5, Y4, Y4
+	VMASKMOVPS  Y6, Y0, (R12)(R9*1)
+	VMASKMOVPS  Y4, Y0, (R12)(R9*2)
+	VMULPS      v3d2aaaab<>+0(SB), Y1, Y1
+	VFMADD231PS v3e2aaaab<>+0(SB), Y3, Y1
+	VMULPS      v3daaaaab<>+0(SB), Y2, Y2
+	VADDPS      Y2, Y1, Y4
+	VSUBPS      Y2, Y1, Y1
+	VMASKMOVPS  Y4, Y0, (R12)(R10*1)
+	VMASKMOVPS  Y1, Y0, (R12)(R9*4)
+	VMASKMOVPS  Y3, Y0, (R12)(R11*1)
+	LEAQ        (R12)(R10*2), R12
+	ADDQ        $0x20, R13
+	ADDQ        $0x20, R14
 
 done:
 	ADDQ row+32(FP), AX
@@ -463,209 +662,731 @@ done:
 	VZEROUPPER
 	RET
 
-DATA f3f000000<>+0(SB)/4, $0x3f000000
-GLOBL f3f000000<>(SB), RODATA|NOPTR, $4
+DATA v3e800000<>+0(SB)/4, $0x3e800000
+DATA v3e800000<>+4(SB)/4, $0x3e800000
+DATA v3e800000<>+8(SB)/4, $0x3e800000
+DATA v3e800000<>+12(SB)/4, $0x3e800000
+DATA v3e800000<>+16(SB)/4, $0x3e800000
+DATA v3e800000<>+20(SB)/4, $0x3e800000
+DATA v3e800000<>+24(SB)/4, $0x3e800000
+DATA v3e800000<>+28(SB)/4, $0x3e800000
+GLOBL v3e800000<>(SB), RODATA|NOPTR, $32
 
-// func winogradIn256(x *float32, d *float32, tiles uintptr, channels uintptr, row uintptr, tile uintptr, factor uintptr, masks int64)
-// Requires: AVX
-TEXT ·winogradIn256(SB), NOSPLIT, $0-64
+DATA vbe2aaaab<>+0(SB)/4, $0xbe2aaaab
+DATA vbe2aaaab<>+4(SB)/4, $0xbe2aaaab
+DATA vbe2aaaab<>+8(SB)/4, $0xbe2aaaab
+DATA vbe2aaaab<>+12(SB)/4, $0xbe2aaaab
+DATA vbe2aaaab<>+16(SB)/4, $0xbe2aaaab
+DATA vbe2aaaab<>+20(SB)/4, $0xbe2aaaab
+DATA vbe2aaaab<>+24(SB)/4, $0xbe2aaaab
+DATA vbe2aaaab<>+28(SB)/4, $0xbe2aaaab
+GLOBL vbe2aaaab<>(SB), RODATA|NOPTR, $32
+
+DATA v3d2aaaab<>+0(SB)/4, $0x3d2aaaab
+DATA v3d2aaaab<>+4(SB)/4, $0x3d2aaaab
+DATA v3d2aaaab<>+8(SB)/4, $0x3d2aaaab
+DATA v3d2aaaab<>+12(SB)/4, $0x3d2aaaab
+DATA v3d2aaaab<>+16(SB)/4, $0x3d2aaaab
+DATA v3d2aaaab<>+20(SB)/4, $0x3d2aaaab
+DATA v3d2aaaab<>+24(SB)/4, $0x3d2aaaab
+DATA v3d2aaaab<>+28(SB)/4, $0x3d2aaaab
+GLOBL v3d2aaaab<>(SB), RODATA|NOPTR, $32
+
+DATA v3e2aaaab<>+0(SB)/4, $0x3e2aaaab
+DATA v3e2aaaab<>+4(SB)/4, $0x3e2aaaab
+DATA v3e2aaaab<>+8(SB)/4, $0x3e2aaaab
+DATA v3e2aaaab<>+12(SB)/4, $0x3e2aaaab
+DATA v3e2aaaab<>+16(SB)/4, $0x3e2aaaab
+DATA v3e2aaaab<>+20(SB)/4, $0x3e2aaaab
+DATA v3e2aaaab<>+24(SB)/4, $0x3e2aaaab
+DATA v3e2aaaab<>+28(SB)/4, $0x3e2aaaab
+GLOBL v3e2aaaab<>(SB), RODATA|NOPTR, $32
+
+DATA v3daaaaab<>+0(SB)/4, $0x3daaaaab
+DATA v3daaaaab<>+4(SB)/4, $0x3daaaaab
+DATA v3daaaaab<>+8(SB)/4, $0x3daaaaab
+DATA v3daaaaab<>+12(SB)/4, $0x3daaaaab
+DATA v3daaaaab<>+16(SB)/4, $0x3daaaaab
+DATA v3daaaaab<>+20(SB)/4, $0x3daaaaab
+DATA v3daaaaab<>+24(SB)/4, $0x3daaaaab
+DATA v3daaaaab<>+28(SB)/4, $0x3daaaaab
+GLOBL v3daaaaab<>(SB), RODATA|NOPTR, $32
+
+// func winogradIn256(x *float32, d *float32, tiles uintptr, channels uintptr, row uintptr, tile uintptr, masks int64)
+// Requires: AVX, FMA3
+TEXT ·winogradIn256(SB), NOSPLIT, $0-56
 	MOVQ   x+0(FP), AX
 	MOVQ   d+8(FP), CX
 	MOVQ   tiles+16(FP), DX
 	MOVQ   channels+24(FP), BX
 	MOVQ   row+32(FP), SI
+	IMUL3Q $0x03, SI, DI
+	IMUL3Q $0x05, SI, R8
 	SHLQ   $0x02, BX
-	IMUL3Q $0x03, BX, DI
-	MOVQ   factor+48(FP), R8
-	IMUL3Q $0x03, R8, R9
 
 tile:
-	MOVQ channels+24(FP), R10
-	MOVQ AX, R11
-	MOVQ CX, R12
-	CMPQ R10, $0x08
+	MOVQ channels+24(FP), R9
+	MOVQ AX, R10
+	MOVQ CX, R11
+	CMPQ R9, $0x08
 	JLT  tail
 
 full:
-	MOVQ    R12, R14
-	MOVQ    R11, R13
-	VMOVUPS (R13), Y0
-	VMOVUPS (R13)(BX*1), Y1
-	VMOVUPS (R13)(BX*2), Y2
-	VMOVUPS (R13)(DI*1), Y3
-	LEAQ    (R11)(SI*2), R13
-	VMOVUPS (R13), Y4
-	VMOVUPS (R13)(BX*1), Y5
-	VMOVUPS (R13)(BX*2), Y6
-	VMOVUPS (R13)(DI*1), Y7
-	VSUBPS  Y4, Y0, Y0
-	VSUBPS  Y5, Y1, Y1
-	VSUBPS  Y6, Y2, Y2
-	VSUBPS  Y7, Y3, Y3
-	VSUBPS  Y2, Y0, Y0
-	VADDPS  Y2, Y1, Y8
-	VSUBPS  Y1, Y2, Y2
-	VSUBPS  Y3, Y1, Y3
-	VMOVUPS Y0, (R14)
-	VMOVUPS Y8, (R14)(R8*1)
-	VMOVUPS Y2, (R14)(R8*2)
-	VMOVUPS Y3, (R14)(R9*1)
-	LEAQ    (R14)(R8*4), R14
-	LEAQ    (R11)(SI*1), R13
-	VMOVUPS (R13), Y0
-	VMOVUPS (R13)(BX*1), Y1
-	VMOVUPS (R13)(BX*2), Y2
-	VMOVUPS (R13)(DI*1), Y3
-	VADDPS  Y4, Y0, Y8
-	VADDPS  Y5, Y1, Y9
-	VADDPS  Y6, Y2, Y10
-	VADDPS  Y7, Y3, Y11
-	VSUBPS  Y10, Y8, Y8
-	VADDPS  Y10, Y9, Y12
-	VSUBPS  Y9, Y10, Y10
-	VSUBPS  Y11, Y9, Y11
-	VMOVUPS Y8, (R14)
-	VMOVUPS Y12, (R14)(R8*1)
-	VMOVUPS Y10, (R14)(R8*2)
-	VMOVUPS Y11, (R14)(R9*1)
-	LEAQ    (R14)(R8*4), R14
-	VSUBPS  Y0, Y4, Y4
-	VSUBPS  Y1, Y5, Y5
-	VSUBPS  Y2, Y6, Y6
-	VSUBPS  Y3, Y7, Y7
-	VSUBPS  Y6, Y4, Y4
-	VADDPS  Y6, Y5, Y8
-	VSUBPS  Y5, Y6, Y6
-	VSUBPS  Y7, Y5, Y7
-	VMOVUPS Y4, (R14)
-	VMOVUPS Y8, (R14)(R8*1)
-	VMOVUPS Y6, (R14)(R8*2)
-	VMOVUPS Y7, (R14)(R9*1)
-	LEAQ    (R14)(R8*4), R14
-	LEAQ    (R11)(SI*2), R13
-	ADDQ    SI, R13
-	VMOVUPS (R13), Y4
-	VSUBPS  Y4, Y0, Y4
-	VMOVUPS (R13)(BX*1), Y0
-	VSUBPS  Y0, Y1, Y0
-	VMOVUPS (R13)(BX*2), Y1
-	VSUBPS  Y1, Y2, Y1
-	VMOVUPS (R13)(DI*1), Y2
-	VSUBPS  Y2, Y3, Y2
-	VSUBPS  Y1, Y4, Y4
-	VADDPS  Y1, Y0, Y3
-	VSUBPS  Y0, Y1, Y1
-	VSUBPS  Y2, Y0, Y2
-	VMOVUPS Y4, (R14)
-	VMOVUPS Y3, (R14)(R8*1)
-	VMOVUPS Y1, (R14)(R8*2)
-	VMOVUPS Y2, (R14)(R9*1)
-	ADDQ    $0x20, R11
-	ADDQ    $0x20, R12
-	SUBQ    $0x08, R10
-	CMPQ    R10, $0x08
-	JGE     full
+	MOVQ         R10, R12
+	VMOVUPS      (R12), Y0
+	VMOVUPS      (R12)(SI*1), Y1
+	VMOVUPS      (R12)(SI*2), Y2
+	VMOVUPS      (R12)(DI*1), Y3
+	VMOVUPS      (R12)(SI*4), Y4
+	VMOVUPS      (R12)(R8*1), Y5
+	VSUBPS       Y2, Y4, Y6
+	VSUBPS       Y1, Y3, Y7
+	VSUBPS       Y2, Y0, Y0
+	VFMADD132PS  v40800000<>+0(SB), Y6, Y0
+	VMOVUPS      Y0, (R11)
+	VSUBPS       Y3, Y5, Y5
+	VFNMADD231PS v40800000<>+0(SB), Y7, Y5
+	VMOVUPS      Y5, 960(R11)
+	VFNMADD231PS v40800000<>+0(SB), Y2, Y4
+	VFNMADD231PS v40800000<>+0(SB), Y1, Y3
+	VADDPS       Y3, Y4, Y1
+	VSUBPS       Y3, Y4, Y2
+	VMOVUPS      Y1, 192(R11)
+	VMOVUPS      Y2, 384(R11)
+	VADDPS       Y7, Y7, Y7
+	VADDPS       Y7, Y6, Y3
+	VSUBPS       Y7, Y6, Y4
+	VMOVUPS      Y3, 576(R11)
+	VMOVUPS      Y4, 768(R11)
+	ADDQ         BX, R12
+	VMOVUPS      (R12), Y0
+	VMOVUPS      (R12)(SI*1), Y1
+	VMOVUPS      (R12)(SI*2), Y2
+	VMOVUPS      (R12)(DI*1), Y3
+	VMOVUPS      (R12)(SI*4), Y4
+	VMOVUPS      (R12)(R8*1), Y5
+	VSUBPS       Y2, Y4, Y6
+	VSUBPS       Y1, Y3, Y7
+	VSUBPS       Y2, Y0, Y0
+	VFMADD132PS  v40800000<>+0(SB), Y6, Y0
+	VMOVUPS      Y0, 32(R11)
+	VSUBPS       Y3, Y5, Y5
+	VFNMADD231PS v40800000<>+0(SB), Y7, Y5
+	VMOVUPS      Y5, 992(R11)
+	VFNMADD231PS v40800000<>+0(SB), Y2, Y4
+	VFNMADD231PS v40800000<>+0(SB), Y1, Y3
+	VADDPS       Y3, Y4, Y1
+	VSUBPS       Y3, Y4, Y2
+	VMOVUPS      Y1, 224(R11)
+	VMOVUPS      Y2, 416(R11)
+	VADDPS       Y7, Y7, Y7
+	VADDPS       Y7, Y6, Y3
+	VSUBPS       Y7, Y6, Y4
+	VMOVUPS      Y3, 608(R11)
+	VMOVUPS      Y4, 800(R11)
+	ADDQ         BX, R12
+	VMOVUPS      (R12), Y0
+	VMOVUPS      (R12)(SI*1), Y1
+	VMOVUPS      (R12)(SI*2), Y2
+	VMOVUPS      (R12)(DI*1), Y3
+	VMOVUPS      (R12)(SI*4), Y4
+	VMOVUPS      (R12)(R8*1), Y5
+	VSUBPS       Y2, Y4, Y6
+	VSUBPS       Y1, Y3, Y7
+	VSUBPS       Y2, Y0, Y0
+	VFMADD132PS  v40800000<>+0(SB), Y6, Y0
+	VMOVUPS      Y0, 64(R11)
+	VSUBPS       Y3, Y5, Y5
+	VFNMADD231PS v40800000<>+0(SB), Y7, Y5
+	VMOVUPS      Y5, 1024(R11)
+	VFNMADD231PS v40800000<>+0(SB), Y2, Y4
+	VFNMADD231PS v40800000<>+0(SB), Y1, Y3
+	VADDPS       Y3, Y4, Y1
+	VSUBPS       Y3, Y4, Y2
+	VMOVUPS      Y1, 256(R11)
+	VMOVUPS      Y2, 448(R11)
+	VADDPS       Y7, Y7, Y7
+	VADDPS       Y7, Y6, Y3
+	VSUBPS       Y7, Y6, Y4
+	VMOVUPS      Y3, 640(R11)
+	VMOVUPS      Y4, 832(R11)
+	ADDQ         BX, R12
+	VMOVUPS      (R12), Y0
+	VMOVUPS      (R12)(SI*1), Y1
+	VMOVUPS      (R12)(SI*2), Y2
+	VMOVUPS      (R12)(DI*1), Y3
+	VMOVUPS      (R12)(SI*4), Y4
+	VMOVUPS      (R12)(R8*1), Y5
+	VSUBPS       Y2, Y4, Y6
+	VSUBPS       Y1, Y3, Y7
+	VSUBPS       Y2, Y0, Y0
+	VFMADD132PS  v40800000<>+0(SB), Y6, Y0
+	VMOVUPS      Y0, 96(R11)
+	VSUBPS       Y3, Y5, Y5
+	VFNMADD231PS v40800000<>+0(SB), Y7, Y5
+	VMOVUPS      Y5, 1056(R11)
+	VFNMADD231PS v40800000<>+0(SB), Y2, Y4
+	VFNMADD231PS v40800000<>+0(SB), Y1, Y3
+	VADDPS       Y3, Y4, Y1
+	VSUBPS       Y3, Y4, Y2
+	VMOVUPS      Y1, 288(R11)
+	VMOVUPS      Y2, 480(R11)
+	VADDPS       Y7, Y7, Y7
+	VADDPS       Y7, Y6, Y3
+	VSUBPS       Y7, Y6, Y4
+	VMOVUPS      Y3, 672(R11)
+	VMOVUPS      Y4, 864(R11)
+	ADDQ         BX, R12
+	VMOVUPS      (R12), Y0
+	VMOVUPS      (R12)(SI*1), Y1
+	VMOVUPS      (R12)(SI*2), Y2
+	VMOVUPS      (R12)(DI*1), Y3
+	VMOVUPS      (R12)(SI*4), Y4
+	VMOVUPS      (R12)(R8*1), Y5
+	VSUBPS       Y2, Y4, Y6
+	VSUBPS       Y1, Y3, Y7
+	VSUBPS       Y2, Y0, Y0
+	VFMADD132PS  v40800000<>+0(SB), Y6, Y0
+	VMOVUPS      Y0, 128(R11)
+	VSUBPS       Y3, Y5, Y5
+	VFNMADD231PS v40800000<>+0(SB), Y7, Y5
+	VMOVUPS      Y5, 1088(R11)
+	VFNMADD231PS v40800000<>+0(SB), Y2, Y4
+	VFNMADD231PS v40800000<>+0(SB), Y1, Y3
+	VADDPS       Y3, Y4, Y1
+	VSUBPS       Y3, Y4, Y2
+	VMOVUPS      Y1, 320(R11)
+	VMOVUPS      Y2, 512(R11)
+	VADDPS       Y7, Y7, Y7
+	VADDPS       Y7, Y6, Y3
+	VSUBPS       Y7, Y6, Y4
+	VMOVUPS      Y3, 704(R11)
+	VMOVUPS      Y4, 896(R11)
+	ADDQ         BX, R12
+	VMOVUPS      (R12), Y0
+	VMOVUPS      (R12)(SI*1), Y1
+	VMOVUPS      (R12)(SI*2), Y2
+	VMOVUPS      (R12)(DI*1), Y3
+	VMOVUPS      (R12)(SI*4), Y4
+	VMOVUPS      (R12)(R8*1), Y5
+	VSUBPS       Y2, Y4, Y6
+	VSUBPS       Y1, Y3, Y7
+	VSUBPS       Y2, Y0, Y0
+	VFMADD132PS  v40800000<>+0(SB), Y6, Y0
+	VMOVUPS      Y0, 160(R11)
+	VSUBPS       Y3, Y5, Y5
+	VFNMADD231PS v40800000<>+0(SB), Y7, Y5
+	VMOVUPS      Y5, 1120(R11)
+	VFNMADD231PS v40800000<>+0(SB), Y2, Y4
+	VFNMADD231PS v40800000<>+0(SB), Y1, Y3
+	VADDPS       Y3, Y4, Y1
+	VSUBPS       Y3, Y4, Y2
+	VMOVUPS      Y1, 352(R11)
+	VMOVUPS      Y2, 544(R11)
+	VADDPS       Y7, Y7, Y7
+	VADDPS       Y7, Y6, Y3
+	VSUBPS       Y7, Y6, Y4
+	VMOVUPS      Y3, 736(R11)
+	VMOVUPS      Y4, 928(R11)
+	VMOVUPS      (R11), Y0
+	VMOVUPS      32(R11), Y1
+	VMOVUPS      64(R11), Y2
+	VMOVUPS      96(R11), Y3
+	VMOVUPS      128(R11), Y4
+	VMOVUPS      160(R11), Y5
+	VSUBPS       Y2, Y4, Y6
+	VSUBPS       Y1, Y3, Y7
+	VSUBPS       Y2, Y0, Y0
+	VFMADD132PS  v40800000<>+0(SB), Y6, Y0
+	VMOVUPS      Y0, (R11)
+	VSUBPS       Y3, Y5, Y5
+	VFNMADD231PS v40800000<>+0(SB), Y7, Y5
+	VMOVUPS      Y5, 160(R11)
+	VFNMADD231PS v40800000<>+0(SB), Y2, Y4
+	VFNMADD231PS v40800000<>+0(SB), Y1, Y3
+	VADDPS       Y3, Y4, Y1
+	VSUBPS       Y3, Y4, Y2
+	VMOVUPS      Y1, 32(R11)
+	VMOVUPS      Y2, 64(R11)
+	VADDPS       Y7, Y7, Y7
+	VADDPS       Y7, Y6, Y3
+	VSUBPS       Y7, Y6, Y4
+	VMOVUPS      Y3, 96(R11)
+	VMOVUPS      Y4, 128(R11)
+	VMOVUPS      192(R11), Y0
+	VMOVUPS      224(R11), Y1
+	VMOVUPS      256(R11), Y2
+	VMOVUPS      288(R11), Y3
+	VMOVUPS      320(R11), Y4
+	VMOVUPS      352(R11), Y5
+	VSUBPS       Y2, Y4, Y6
+	VSUBPS       Y1, Y3, Y7
+	VSUBPS       Y2, Y0, Y0
+	VFMADD132PS  v40800000<>+0(SB), Y6, Y0
+	VMOVUPS      Y0, 192(R11)
+	VSUBPS       Y3, Y5, Y5
+	VFNMADD231PS v40800000<>+0(SB), Y7, Y5
+	VMOVUPS      Y5, 352(R11)
+	VFNMADD231PS v40800000<>+0(SB), Y2, Y4
+	VFNMADD231PS v40800000<>+0(SB), Y1, Y3
+	VADDPS       Y3, Y4, Y1
+	VSUBPS       Y3, Y4, Y2
+	VMOVUPS      Y1, 224(R11)
+	VMOVUPS      Y2, 256(R11)
+	VADDPS       Y7, Y7, Y7
+	VADDPS       Y7, Y6, Y3
+	VSUBPS       Y7, Y6, Y4
+	VMOVUPS      Y3, 288(R11)
+	VMOVUPS      Y4, 320(R11)
+	VMOVUPS      384(R11), Y0
+	VMOVUPS      416(R11), Y1
+	VMOVUPS      448(R11), Y2
+	VMOVUPS      480(R11), Y3
+	VMOVUPS      512(R11), Y4
+	VMOVUPS      544(R11), Y5
+	VSUBPS       Y2, Y4, Y6
+	VSUBPS       Y1, Y3, Y7
+	VSUBPS       Y2, Y0, Y0
+	VFMADD132PS  v40800000<>+0(SB), Y6, Y0
+	VMOVUPS      Y0, 384(R11)
+	VSUBPS       Y3, Y5, Y5
+	VFNMADD231PS v40800000<>+0(SB), Y7, Y5
+	VMOVUPS      Y5, 544(R11)
+	VFNMADD231PS v40800000<>+0(SB), Y2, Y4
+	VFNMADD231PS v40800000<>+0(SB), Y1, Y3
+	VADDPS       Y3, Y4, Y1
+	VSUBPS       Y3, Y4, Y2
+	VMOVUPS      Y1, 416(R11)
+	VMOVUPS      Y2, 448(R11)
+	VADDPS       Y7, Y7, Y7
+	VADDPS       Y7, Y6, Y3
+	VSUBPS       Y7, Y6, Y4
+	VMOVUPS      Y3, 480(R11)
+	VMOVUPS      Y4, 512(R11)
+	VMOVUPS      576(R11), Y0
+	VMOVUPS      608(R11), Y1
+	VMOVUPS      640(R11), Y2
+	VMOVUPS      672(R11), Y3
+	VMOVUPS      704(R11), Y4
+	VMOVUPS      736(R11), Y5
+	VSUBPS       Y2, Y4, Y6
+	VSUBPS       Y1, Y3, Y7
+	VSUBPS       Y2, Y0, Y0
+	VFMADD132PS  v40800000<>+0(SB), Y6, Y0
+	VMOVUPS      Y0, 576(R11)
+	VSUBPS       Y3, Y5, Y5
+	VFNMADD231PS v40800000<>+0(SB), Y7, Y5
+	VMOVUPS      Y5, 736(R11)
+	VFNMADD231PS v40800000<>+0(SB), Y2, Y4
+	VFNMADD231PS v40800000<>+0(SB), Y1, Y3
+	VADDPS       Y3, Y4, Y1
+	VSUBPS       Y3, Y4, Y2
+	VMOVUPS      Y1, 608(R11)
+	VMOVUPS      Y2, 640(R11)
+	VADDPS       Y7, Y7, Y7
+	VADDPS       Y7, Y6, Y3
+	VSUBPS       Y7, Y6, Y4
+	VMOVUPS      Y3, 672(R11)
+	VMOVUPS      Y4, 704(R11)
+	VMOVUPS      768(R11), Y0
+	VMOVUPS      800(R11), Y1
+	VMOVUPS      832(R11), Y2
+	VMOVUPS      864(R11), Y3
+	VMOVUPS      896(R11), Y4
+	VMOVUPS      928(R11), Y5
+	VSUBPS       Y2, Y4, Y6
+	VSUBPS       Y1, Y3, Y7
+	VSUBPS       Y2, Y0, Y0
+	VFMADD132PS  v40800000<>+0(SB), Y6, Y0
+	VMOVUPS      Y0, 768(R11)
+	VSUBPS       Y3, Y5, Y5
+	VFNMADD231PS v40800000<>+0(SB), Y7, Y5
+	VMOVUPS      Y5, 928(R11)
+	VFNMADD231PS v40800000<>+0(SB), Y2, Y4
+	VFNMADD231PS v40800000<>+0(SB), Y1, Y3
+	VADDPS       Y3, Y4, Y1
+	VSUBPS       Y3, Y4, Y2
+	VMOVUPS      Y1, 800(R11)
+	VMOVUPS      Y2, 832(R11)
+	VADDPS       Y7, Y7, Y7
+	VADDPS       Y7, Y6, Y3
+	VSUBPS       Y7, Y6, Y4
+	VMOVUPS      Y3, 864(R11)
+	VMOVUPS      Y4, 896(R11)
+	VMOVUPS      960(R11), Y0
+	VMOVUPS      992(R11), Y1
+	VMOVUPS      1024(R11), Y2
+	VMOVUPS      1056(R11), Y3
+	VMOVUPS      1088(R11), Y4
+	VMOVUPS      1120(R11), Y5
+	VSUBPS       Y2, Y4, Y6
+	VSUBPS       Y1, Y3, Y7
+	VSUBPS       Y2, Y0, Y0
+	VFMADD132PS  v40800000<>+0(SB), Y6, Y0
+	VMOVUPS      Y0, 960(R11)
+	VSUBPS       Y3, Y5, Y5
+	VFNMADD231PS v40800000<>+0(SB), Y7, Y5
+	VMOVUPS      Y5, 1120(R11)
+	VFNMADD231PS v40800000<>+0(SB), Y2, Y4
+	VFNMADD231PS v40800000<>+0(SB), Y1, Y3
+	VADDPS       Y3, Y4, Y1
+	VSUBPS       Y3, Y4, Y2
+	VMOVUPS      Y1, 992(R11)
+	VMOVUPS      Y2, 1024(R11)
+	VADDPS       Y7, Y7, Y7
+	VADDPS       Y7, Y6, Y3
+	VSUBPS       Y7, Y6, Y4
+	VMOVUPS      Y3, 1056(R11)
+	VMOVUPS      Y4, 1088(R11)
+	ADDQ         $0x20, R10
+	ADDQ         $0x00000480, R11
+	SUBQ         $0x08, R9
+	CMPQ         R9, $0x08
+	JGE          full
 
 tail:
-	TESTQ      R10, R10
-	JZ         done
-	MOVQ       masks+56(FP), R13
-	MOVQ       $0x00000008, R14
-	SUBQ       R10, R14
-	VMOVUPS    (R13)(R14*4), Y0
-	MOVQ       R12, R13
-	MOVQ       R11, R10
-	VMASKMOVPS (R10), Y0, Y1
-	VMASKMOVPS (R10)(BX*1), Y0, Y2
-	VMASKMOVPS (R10)(BX*2), Y0, Y3
-	VMASKMOVPS (R10)(DI*1), Y0, Y4
-	LEAQ       (R11)(SI*2), R10
-	VMASKMOVPS (R10), Y0, Y5
-	VMASKMOVPS (R10)(BX*1), Y0, Y6
-	VMASKMOVPS (R10)(BX*2), Y0, Y7
-	VMASKMOVPS (R10)(DI*1), Y0, Y8
-	VSUBPS     Y5, Y1, Y1
-	VSUBPS     Y6, Y2, Y2
-	VSUBPS     Y7, Y3, Y3
-	VSUBPS     Y8, Y4, Y4
-	VSUBPS     Y3, Y1, Y1
-	VADDPS     Y3, Y2, Y9
-	VSUBPS     Y2, Y3, Y3
-	VSUBPS     Y4, Y2, Y4
-	VMASKMOVPS Y1, Y0, (R13)
-	VMASKMOVPS Y9, Y0, (R13)(R8*1)
-	VMASKMOVPS Y3, Y0, (R13)(R8*2)
-	VMASKMOVPS Y4, Y0, (R13)(R9*1)
-	LEAQ       (R13)(R8*4), R13
-	LEAQ       (R11)(SI*1), R10
-	VMASKMOVPS (R10), Y0, Y1
-	VMASKMOVPS (R10)(BX*1), Y0, Y2
-	VMASKMOVPS (R10)(BX*2), Y0, Y3
-	VMASKMOVPS (R10)(DI*1), Y0, Y4
-	VADDPS     Y5, Y1, Y9
-	VADDPS     Y6, Y2, Y10
-	VADDPS     Y7, Y3, Y11
-	VADDPS     Y8, Y4, Y12
-	VSUBPS     Y11, Y9, Y9
-	VADDPS     Y11, Y10, Y13
-	VSUBPS     Y10, Y11, Y11
-	VSUBPS     Y12, Y10, Y12
-	VMASKMOVPS Y9, Y0, (R13)
-	VMASKMOVPS Y13, Y0, (R13)(R8*1)
-	VMASKMOVPS Y11, Y0, (R13)(R8*2)
-	VMASKMOVPS Y12, Y0, (R13)(R9*1)
-	LEAQ       (R13)(R8*4), R13
-	VSUBPS     Y1, Y5, Y5
-	VSUBPS     Y2, Y6, Y6
-	VSUBPS     Y3, Y7, Y7
-	VSUBPS     Y4, Y8, Y8
-	VSUBPS     Y7, Y5, Y5
-	VADDPS     Y7, Y6, Y9
-	VSUBPS     Y6, Y7, Y7
-	VSUBPS     Y8, Y6, Y8
-	VMASKMOVPS Y5, Y0, (R13)
-	VMASKMOVPS Y9, Y0, (R13)(R8*1)
-	VMASKMOVPS Y7, Y0, (R13)(R8*2)
-	VMASKMOVPS Y8, Y0, (R13)(R9*1)
-	LEAQ       (R13)(R8*4), R13
-	LEAQ       (R11)(SI*2), R10
-	ADDQ       SI, R10
-	VMASKMOVPS (R10), Y0, Y5
-	VSUBPS     Y5, Y1, Y5
-	VMASKMOVPS (R10)(BX*1), Y0, Y1
-	VSUBPS     Y1, Y2, Y1
-	VMASKMOVPS (R10)(BX*2), Y0, Y2
-	VSUBPS     Y2, Y3, Y2
-	VMASKMOVPS (R10)(DI*1), Y0, Y3
-	VSUBPS     Y3, Y4, Y3
-	VSUBPS     Y2, Y5, Y5
-	VADDPS     Y2, Y1, Y4
-	VSUBPS     Y1, Y2, Y2
-	VSUBPS     Y3, Y1, Y3
-	VMASKMOVPS Y5, Y0, (R13)
-	VMASKMOVPS Y4, Y0, (R13)(R8*1)
-	VMASKMOVPS Y2, Y0, (R13)(R8*2)
-	VMASKMOVPS Y3, Y0, (R13)(R9*1)
-	ADDQ       $0x20, R11
-	ADDQ       $0x20, R12
+	TESTQ        R9, R9
+	JZ           done
+	MOVQ         masks+48(FP), R12
+	MOVQ         $0x00000008, R13
+	SUBQ         R9, R13
+	VMOVUPS      (R12)(R13*4), Y0
+	MOVQ         R10, R9
+	VMASKMOVPS   (R9), Y0, Y1
+	VMASKMOVPS   (R9)(SI*1), Y0, Y2
+	VMASKMOVPS   (R9)(SI*2), Y0, Y3
+	VMASKMOVPS   (R9)(DI*1), Y0, Y4
+	VMASKMOVPS   (R9)(SI*4), Y0, Y5
+	VMASKMOVPS   (R9)(R8*1), Y0, Y6
+	VSUBPS       Y3, Y5, Y7
+	VSUBPS       Y2, Y4, Y8
+	VSUBPS       Y3, Y1, Y1
+	VFMADD132PS  v40800000<>+0(SB), Y7, Y1
+	VMOVUPS      Y1, (R11)
+	VSUBPS       Y4, Y6, Y6
+	VFNMADD231PS v40800000<>+0(SB), Y8, Y6
+	VMOVUPS      Y6, 960(R11)
+	VFNMADD231PS v40800000<>+0(SB), Y3, Y5
+	VFNMADD231PS v40800000<>+0(SB), Y2, Y4
+	VADDPS       Y4, Y5, Y2
+	VSUBPS       Y4, Y5, Y3
+	VMOVUPS      Y2, 192(R11)
+	VMOVUPS      Y3, 384(R11)
+	VADDPS       Y8, Y8, Y8
+	VADDPS       Y8, Y7, Y4
+	VSUBPS       Y8, Y7, Y5
+	VMOVUPS      Y4, 576(R11)
+	VMOVUPS      Y5, 768(R11)
+	ADDQ         BX, R9
+	VMASKMOVPS   (R9), Y0, Y1
+	VMASKMOVPS   (R9)(SI*1), Y0, Y2
+	VMASKMOVPS   (R9)(SI*2), Y0, Y3
+	VMASKMOVPS   (R9)(DI*1), Y0, Y4
+	VMASKMOVPS   (R9)(SI*4), Y0, Y5
+	VMASKMOVPS   (R9)(R8*1), Y0, Y6
+	VSUBPS       Y3, Y5, Y7
+	VSUBPS       Y2, Y4, Y8
+	VSUBPS       Y3, Y1, Y1
+	VFMADD132PS  v40800000<>+0(SB), Y7, Y1
+	VMOVUPS      Y1, 32(R11)
+	VSUBPS       Y4, Y6, Y6
+	VFNMADD231PS v40800000<>+0(SB), Y8, Y6
+	VMOVUPS      Y6, 992(R11)
+	VFNMADD231PS v40800000<>+0(SB), Y3, Y5
+	VFNMADD231PS v40800000<>+0(SB), Y2, Y4
+	VADDPS       Y4, Y5, Y2
+	VSUBPS       Y4, Y5, Y3
+	VMOVUPS      Y2, 224(R11)
+	VMOVUPS      Y3, 416(R11)
+	VADDPS       Y8, Y8, Y8
+	VADDPS       Y8, Y7, Y4
+	VSUBPS       Y8, Y7, Y5
+	VMOVUPS      Y4, 608(R11)
+	VMOVUPS      Y5, 800(R11)
+	ADDQ         BX, R9
+	VMASKMOVPS   (R9), Y0, Y1
+	VMASKMOVPS   (R9)(SI*1), Y0, Y2
+	VMASKMOVPS   (R9)(SI*2), Y0, Y3
+	VMASKMOVPS   (R9)(DI*1), Y0, Y4
+	VMASKMOVPS   (R9)(SI*4), Y0, Y5
+	VMASKMOVPS   (R9)(R8*1), Y0, Y6
+	VSUBPS       Y3, Y5, Y7
+	VSUBPS       Y2, Y4, Y8
+	VSUBPS       Y3, Y1, Y1
+	VFMADD132PS  v40800000<>+0(SB), Y7, Y1
+	VMOVUPS      Y1, 64(R11)
+	VSUBPS       Y4, Y6, Y6
+	VFNMADD231PS v40800000<>+0(SB), Y8, Y6
+	VMOVUPS      Y6, 1024(R11)
+	VFNMADD231PS v40800000<>+0(SB), Y3, Y5
+	VFNMADD231PS v40800000<>+0(SB), Y2, Y4
+	VADDPS       Y4, Y5, Y2
+	VSUBPS       Y4, Y5, Y3
+	VMOVUPS      Y2, 256(R11)
+	VMOVUPS      Y3, 448(R11)
+	VADDPS       Y8, Y8, Y8
+	VADDPS       Y8, Y7, Y4
+	VSUBPS       Y8, Y7, Y5
+	VMOVUPS      Y4, 640(R11)
+	VMOVUPS      Y5, 832(R11)
+	ADDQ         BX, R9
+	VMASKMOVPS   (R9), Y0, Y1
+	VMASKMOVPS   (R9)(SI*1), Y0, Y2
+	VMASKMOVPS   (R9)(SI*2), Y0, Y3
+	VMASKMOVPS   (R9)(DI*1), Y0, Y4
+	VMASKMOVPS   (R9)(SI*4), Y0, Y5
+	VMASKMOVPS   (R9)(R8*1), Y0, Y6
+	VSUBPS       Y3, Y5, Y7
+	VSUBPS       Y2, Y4, Y8
+	VSUBPS       Y3, Y1, Y1
+	VFMADD132PS  v40800000<>+0(SB), Y7, Y1
+	VMOVUPS      Y1, 96(R11)
+	VSUBPS       Y4, Y6, Y6
+	VFNMADD231PS v40800000<>+0(SB), Y8, Y6
+	VMOVUPS      Y6, 1056(R11)
+	VFNMADD231PS v40800000<>+0(SB), Y3, Y5
+	VFNMADD231PS v40800000<>+0(SB), Y2, Y4
+	VADDPS       Y4, Y5, Y2
+	VSUBPS       Y4, Y5, Y3
+	VMOVUPS      Y2, 288(R11)
+	VMOVUPS      Y3, 480(R11)
+	VADDPS       Y8, Y8, Y8
+	VADDPS       Y8, Y7, Y4
+	VSUBPS       Y8, Y7, Y5
+	VMOVUPS      Y4, 672(R11)
+	VMOVUPS      Y5, 864(R11)
+	ADDQ         BX, R9
+	VMASKMOVPS   (R9), Y0, Y1
+	VMASKMOVPS   (R9)(SI*1), Y0, Y2
+	VMASKMOVPS   (R9)(SI*2), Y0, Y3
+	VMASKMOVPS   (R9)(DI*1), Y0, Y4
+	VMASKMOVPS   (R9)(SI*4), Y0, Y5
+	VMASKMOVPS   (R9)(R8*1), Y0, Y6
+	VSUBPS       Y3, Y5, Y7
+	VSUBPS       Y2, Y4, Y8
+	VSUBPS       Y3, Y1, Y1
+	VFMADD132PS  v40800000<>+0(SB), Y7, Y1
+	VMOVUPS      Y1, 128(R11)
+	VSUBPS       Y4, Y6, Y6
+	VFNMADD231PS v40800000<>+0(SB), Y8, Y6
+	VMOVUPS      Y6, 1088(R11)
+	VFNMADD231PS v40800000<>+0(SB), Y3, Y5
+	VFNMADD231PS v40800000<>+0(SB), Y2, Y4
+	VADDPS       Y4, Y5, Y2
+	VSUBPS       Y4, Y5, Y3
+	VMOVUPS      Y2, 320(R11)
+	VMOVUPS      Y3, 512(R11)
+	VADDPS       Y8, Y8, Y8
+	VADDPS       Y8, Y7, Y4
+	VSUBPS       Y8, Y7, Y5
+	VMOVUPS      Y4, 704(R11)
+	VMOVUPS      Y5, 896(R11)
+	ADDQ         BX, R9
+	VMASKMOVPS   (R9), Y0, Y1
+	VMASKMOVPS   (R9)(SI*1), Y0, Y2
+	VMASKMOVPS   (R9)(SI*2), Y0, Y3
+	VMASKMOVPS   (R9)(DI*1), Y0, Y4
+	VMASKMOVPS   (R9)(SI*4), Y0, Y5
+	VMASKMOVPS   (R9)(R8*1), Y0, Y0
+	VSUBPS       Y3, Y5, Y6
+	VSUBPS       Y2, Y4, Y7
+	VSUBPS       Y3, Y1, Y1
+	VFMADD132PS  v40800000<>+0(SB), Y6, Y1
+	VMOVUPS      Y1, 160(R11)
+	VSUBPS       Y4, Y0, Y0
+	VFNMADD231PS v40800000<>+0(SB), Y7, Y0
+	VMOVUPS      Y0, 1120(R11)
+	VFNMADD231PS v40800000<>+0(SB), Y3, Y5
+	VFNMADD231PS v40800000<>+0(SB), Y2, Y4
+	VADDPS       Y4, Y5, Y2
+	VSUBPS       Y4, Y5, Y3
+	VMOVUPS      Y2, 352(R11)
+	VMOVUPS      Y3, 544(R11)
+	VADDPS       Y7, Y7, Y7
+	VADDPS       Y7, Y6, Y4
+	VSUBPS       Y7, Y6, Y5
+	VMOVUPS      Y4, 736(R11)
+	VMOVUPS      Y5, 928(R11)
+	VMOVUPS      (R11), Y0
+	VMOVUPS      32(R11), Y1
+	VMOVUPS      64(R11), Y2
+	VMOVUPS      96(R11), Y3
+	VMOVUPS      128(R11), Y4
+	VMOVUPS      160(R11), Y5
+	VSUBPS       Y2, Y4, Y6
+	VSUBPS       Y1, Y3, Y7
+	VSUBPS       Y2, Y0, Y0
+	VFMADD132PS  v40800000<>+0(SB), Y6, Y0
+	VMOVUPS      Y0, (R11)
+	VSUBPS       Y3, Y5, Y5
+	VFNMADD231PS v40800000<>+0(SB), Y7, Y5
+	VMOVUPS      Y5, 160(R11)
+	VFNMADD231PS v40800000<>+0(SB), Y2, Y4
+	VFNMADD231PS v40800000<>+0(SB), Y1, Y3
+	VADDPS       Y3, Y4, Y1
+	VSUBPS       Y3, Y4, Y2
+	VMOVUPS      Y1, 32(R11)
+	VMOVUPS      Y2, 64(R11)
+	VADDPS       Y7, Y7, Y7
+	VADDPS       Y7, Y6, Y3
+	VSUBPS       Y7, Y6, Y4
+	VMOVUPS      Y3, 96(R11)
+	VMOVUPS      Y4, 128(R11)
+	VMOVUPS      192(R11), Y0
+	VMOVUPS      224(R11), Y1
+	VMOVUPS      256(R11), Y2
+	VMOVUPS      288(R11), Y3
+	VMOVUPS      320(R11), Y4
+	VMOVUPS      352(R11), Y5
+	VSUBPS       Y2, Y4, Y6
+	VSUBPS       Y1, Y3, Y7
+	VSUBPS       Y2, Y0, Y0
+	VFMADD132PS  v40800000<>+0(SB), Y6, Y0
+	VMOVUPS      Y0, 192(R11)
+	VSUBPS       Y3, Y5, Y5
+	VFNMADD231PS v40800000<>+0(SB), Y7, Y5
+	VMOVUPS      Y5, 352(R11)
+	VFNMADD231PS v40800000<>+0(SB), Y2, Y4
+	VFNMADD231PS v40800000<>+0(SB), Y1, Y3
+	VADDPS       Y3, Y4, Y1
+	VSUBPS       Y3, Y4, Y2
+	VMOVUPS      Y1, 224(R11)
+	VMOVUPS      Y2, 256(R11)
+	VADDPS       Y7, Y7, Y7
+	VADDPS       Y7, Y6, Y3
+	VSUBPS       Y7, Y6, Y4
+	VMOVUPS      Y3, 288(R11)
+	VMOVUPS      Y4, 320(R11)
+	VMOVUPS      384(R11), Y0
+	VMOVUPS      416(R11), Y1
+	VMOVUPS      448(R11), Y2
+	VMOVUPS      480(R11), Y3
+	VMOVUPS      512(R11), Y4
+	VMOVUPS      544(R11), Y5
+	VSUBPS       Y2, Y4, Y6
+	VSUBPS       Y1, Y3, Y7
+	VSUBPS       Y2, Y0, Y0
+	VFMADD132PS  v40800000<>+0(SB), Y6, Y0
+	VMOVUPS      Y0, 384(R11)
+	VSUBPS       Y3, Y5, Y5
+	VFNMADD231PS v40800000<>+0(SB), Y7, Y5
+	VMOVUPS      Y5, 544(R11)
+	VFNMADD231PS v40800000<>+0(SB), Y2, Y4
+	VFNMADD231PS v40800000<>+0(SB), Y1, Y3
+	VADDPS       Y3, Y4, Y1
+	VSUBPS       Y3, Y4, Y2
+	VMOVUPS      Y1, 416(R11)
+	VMOVUPS      Y2, 448(R11)
+	VADDPS       Y7, Y7, Y7
+	VADDPS       Y7, Y6, Y3
+	VSUBPS       Y7, Y6, Y4
+	VMOVUPS      Y3, 480(R11)
+	VMOVUPS      Y4, 512(R11)
+	VMOVUPS      576(R11), Y0
+	VMOVUPS      608(R11), Y1
+	VMOVUPS      640(R11), Y2
+	VMOVUPS      672(R11), Y3
+	VMOVUPS      704(R11), Y4
+	VMOVUPS      736(R11), Y5
+	VSUBPS       Y2, Y4, Y6
+	VSUBPS       Y1, Y3, Y7
+	VSUBPS       Y2, Y0, Y0
+	VFMADD132PS  v40800000<>+0(SB), Y6, Y0
+	VMOVUPS      Y0, 576(R11)
+	VSUBPS       Y3, Y5, Y5
+	VFNMADD231PS v40800000<>+0(SB), Y7, Y5
+	VMOVUPS      Y5, 736(R11)
+	VFNMADD231PS v40800000<>+0(SB), Y2, Y4
+	VFNMADD231PS v40800000<>+0(SB), Y1, Y3
+	VADDPS       Y3, Y4, Y1
+	VSUBPS       Y3, Y4, Y2
+	VMOVUPS      Y1, 608(R11)
+	VMOVUPS      Y2, 640(R11)
+	VADDPS       Y7, Y7, Y7
+	VADDPS       Y7, Y6, Y3
+	VSUBPS       Y7, Y6, Y4
+	VMOVUPS      Y3, 672(R11)
+	VMOVUPS      Y4, 704(R11)
+	VMOVUPS      768(R11), Y0
+	VMOVUPS      800(R11), Y1
+	VMOVUPS      832(R11), Y2
+	VMOVUPS      864(R11), Y3
+	VMOVUPS      896(R11), Y4
+	VMOVUPS      928(R11), Y5
+	VSUBPS       Y2, Y4, Y6
+	VSUBPS       Y1, Y3, Y7
+	VSUBPS       Y2, Y0, Y0
+	VFMADD132PS  v40800000<>+0(SB), Y6, Y0
+	VMOVUPS      Y0, 768(R11)
+	VSUBPS       Y3, Y5, Y5
+	VFNMADD231PS v40800000<>+0(SB), Y7, Y5
+	VMOVUPS      Y5, 928(R11)
+	VFNMADD231PS v40800000<>+0(SB), Y2, Y4
+	VFNMADD231PS v40800000<>+0(SB), Y1, Y3
+	VADDPS       Y3, Y4, Y1
+	VSUBPS       Y3, Y4, Y2
+	VMOVUPS      Y1, 800(R11)
+	VMOVUPS      Y2, 832(R11)
+	VADDPS       Y7, Y7, Y7
+	VADDPS       Y7, Y6, Y3
+	VSUBPS       Y7, Y6, Y4
+	VMOVUPS      Y3, 864(R11)
+	VMOVUPS      Y4, 896(R11)
+	VMOVUPS      960(R11), Y0
+	VMOVUPS      992(R11), Y1
+	VMOVUPS      1024(R11), Y2
+	VMOVUPS      1056(R11), Y3
+	VMOVUPS      1088(R11), Y4
+	VMOVUPS      1120(R11), Y5
+	VSUBPS       Y2, Y4, Y6
+	VSUBPS       Y1, Y3, Y7
+	VSUBPS       Y2, Y0, Y0
+	VFMADD132PS  v40800000<>+0(SB), Y6, Y0
+	VMOVUPS      Y0, 960(R11)
+	VSUBPS       Y3, Y5, Y5
+	VFNMADD231PS v40800000<>+0(SB), Y7, Y5
+	VMOVUPS      Y5, 1120(R11)
+	VFNMADD231PS v40800000<>+0(SB), Y2, Y4
+	VFNMADD231PS v40800000<>+0(SB), Y1, Y3
+	VADDPS       Y3, Y4, Y1
+	VSUBPS       Y3, Y4, Y2
+	VMOVUPS      Y1, 992(R11)
+	VMOVUPS      Y2, 1024(R11)
+	VADDPS       Y7, Y7, Y7
+	VADDPS       Y7, Y6, Y3
+	VSUBPS       Y7, Y6, Y4
+	VMOVUPS      Y3, 1056(R11)
+	VMOVUPS      Y4, 1088(R11)
+	ADDQ         $0x20, R10
+	ADDQ         $0x00000480, R11
 
 done:
-	LEAQ (AX)(BX*2), AX
+	LEAQ (AX)(BX*4), AX
 	ADDQ tile+40(FP), CX
 	DECQ DX
 	JNZ  tile
 	VZEROUPPER
 	RET
 
-// func winogradProduct1w256(a *float32, b *float32, c *float32, blocks uintptr, count uintptr, depth uintptr, factor uintptr)
+DATA v40800000<>+0(SB)/4, $0x40800000
+DATA v40800000<>+4(SB)/4, $0x40800000
+DATA v40800000<>+8(SB)/4, $0x40800000
+DATA v40800000<>+12(SB)/4, $0x40800000
+DATA v40800000<>+16(SB)/4, $0x40800000
+DATA v40800000<>+20(SB)/4, $0x40800000
+DATA v40800000<>+24(SB)/4, $0x40800000
+DATA v40800000<>+28(SB)/4, $0x40800000
+GLOBL v40800000<>(SB), RODATA|NOPTR, $32
+
+// func winogradProduct1w256(a *float32, b *float32, c *float32, blocks uintptr, count uintptr, depth uintptr, tile uintptr)
 // Requires: AVX, FMA3
 TEXT ·winogradProduct1w256(SB), NOSPLIT, $0-56
 	MOVQ   a+0(FP), AX
 	MOVQ   b+8(FP), CX
 	MOVQ   c+16(FP), DX
-	MOVQ   depth+40(FP), BX
-	SHLQ   $0x02, BX
+	MOVQ   tile+48(FP), BX
 	IMUL3Q $0x00, BX, BX
+	ADDQ   $0x40, BX
 	ADDQ   $0x00000080, CX
 
 factor:
@@ -696,10 +1417,30 @@ block:
 	VBROADCASTSS 12(SI), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         $0x10, SI
-	ADDQ         $0x00000100, R8
-	SUBQ         $0x04, R10
-	JZ           end
+	VMOVUPS      128(R8), Y2
+	VMOVUPS      160(R8), Y3
+	VBROADCASTSS 16(SI), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	VMOVUPS      192(R8), Y2
+	VMOVUPS      224(R8), Y3
+	VBROADCASTSS 20(SI), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	VMOVUPS      256(R8), Y2
+	VMOVUPS      288(R8), Y3
+	VBROADCASTSS 24(SI), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	VMOVUPS      320(R8), Y2
+	VMOVUPS      352(R8), Y3
+	VBROADCASTSS 28(SI), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         $0x00000480, SI
+	ADDQ         $0x00000200, R8
+	SUBQ         $0x08, R10
+	JZ           store
 
 round:
 	VMOVUPS      -128(R8), Y2
@@ -722,20 +1463,40 @@ round:
 	VBROADCASTSS 12(SI), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	ADDQ         $0x10, SI
-	ADDQ         $0x00000100, R8
-	SUBQ         $0x04, R10
+	VMOVUPS      128(R8), Y2
+	VMOVUPS      160(R8), Y3
+	VBROADCASTSS 16(SI), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	VMOVUPS      192(R8), Y2
+	VMOVUPS      224(R8), Y3
+	VBROADCASTSS 20(SI), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	VMOVUPS      256(R8), Y2
+	VMOVUPS      288(R8), Y3
+	VBROADCASTSS 24(SI), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	VMOVUPS      320(R8), Y2
+	VMOVUPS      352(R8), Y3
+	VBROADCASTSS 28(SI), Y4
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
+	ADDQ         $0x00000480, SI
+	ADDQ         $0x00000200, R8
+	SUBQ         $0x08, R10
 	JNZ          round
 
-end:
+store:
 	VMOVUPS Y0, (DI)
 	VMOVUPS Y1, 32(DI)
 	ADDQ    BX, SI
-	ADDQ    $0x00000440, DI
+	ADDQ    $0x00000940, DI
 	DECQ    R9
 	JNZ     block
-	MOVQ    R8, CX
-	ADDQ    factor+48(FP), AX
+	LEAQ    64(R8), CX
+	ADDQ    $0x20, AX
 	ADDQ    $0x40, DX
 	MOVQ    count+32(FP), SI
 	DECQ    SI
@@ -744,15 +1505,15 @@ end:
 	VZEROUPPER
 	RET
 
-// func winogradProduct2w256(a *float32, b *float32, c *float32, blocks uintptr, count uintptr, depth uintptr, factor uintptr)
+// func winogradProduct2w256(a *float32, b *float32, c *float32, blocks uintptr, count uintptr, depth uintptr, tile uintptr)
 // Requires: AVX, FMA3
 TEXT ·winogradProduct2w256(SB), NOSPLIT, $0-56
 	MOVQ   a+0(FP), AX
 	MOVQ   b+8(FP), CX
 	MOVQ   c+16(FP), DX
-	MOVQ   depth+40(FP), BX
-	SHLQ   $0x02, BX
+	MOVQ   tile+48(FP), BX
 	IMUL3Q $0x01, BX, SI
+	ADDQ   $0x40, SI
 	ADDQ   $0x00000080, CX
 
 factor:
@@ -795,10 +1556,42 @@ block:
 	VBROADCASTSS 12(DI)(BX*1), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         $0x10, DI
-	ADDQ         $0x00000100, R9
-	SUBQ         $0x04, R11
-	JZ           end
+	VMOVUPS      128(R9), Y4
+	VMOVUPS      160(R9), Y5
+	VBROADCASTSS 16(DI), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 16(DI)(BX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVUPS      192(R9), Y4
+	VMOVUPS      224(R9), Y5
+	VBROADCASTSS 20(DI), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 20(DI)(BX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVUPS      256(R9), Y4
+	VMOVUPS      288(R9), Y5
+	VBROADCASTSS 24(DI), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 24(DI)(BX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVUPS      320(R9), Y4
+	VMOVUPS      352(R9), Y5
+	VBROADCASTSS 28(DI), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 28(DI)(BX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         $0x00000480, DI
+	ADDQ         $0x00000200, R9
+	SUBQ         $0x08, R11
+	JZ           store
 
 round:
 	VMOVUPS      -128(R9), Y4
@@ -833,22 +1626,54 @@ round:
 	VBROADCASTSS 12(DI)(BX*1), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	ADDQ         $0x10, DI
-	ADDQ         $0x00000100, R9
-	SUBQ         $0x04, R11
+	VMOVUPS      128(R9), Y4
+	VMOVUPS      160(R9), Y5
+	VBROADCASTSS 16(DI), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 16(DI)(BX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVUPS      192(R9), Y4
+	VMOVUPS      224(R9), Y5
+	VBROADCASTSS 20(DI), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 20(DI)(BX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVUPS      256(R9), Y4
+	VMOVUPS      288(R9), Y5
+	VBROADCASTSS 24(DI), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 24(DI)(BX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	VMOVUPS      320(R9), Y4
+	VMOVUPS      352(R9), Y5
+	VBROADCASTSS 28(DI), Y6
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
+	VBROADCASTSS 28(DI)(BX*1), Y6
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
+	ADDQ         $0x00000480, DI
+	ADDQ         $0x00000200, R9
+	SUBQ         $0x08, R11
 	JNZ          round
 
-end:
+store:
 	VMOVUPS Y0, (R8)
 	VMOVUPS Y1, 32(R8)
-	VMOVUPS Y2, 1088(R8)
-	VMOVUPS Y3, 1120(R8)
+	VMOVUPS Y2, 2368(R8)
+	VMOVUPS Y3, 2400(R8)
 	ADDQ    SI, DI
-	ADDQ    $0x00000880, R8
+	ADDQ    $0x00001280, R8
 	DECQ    R10
 	JNZ     block
-	MOVQ    R9, CX
-	ADDQ    factor+48(FP), AX
+	LEAQ    64(R9), CX
+	ADDQ    $0x20, AX
 	ADDQ    $0x40, DX
 	MOVQ    count+32(FP), DI
 	DECQ    DI
@@ -857,15 +1682,15 @@ end:
 	VZEROUPPER
 	RET
 
-// func winogradProduct3w256(a *float32, b *float32, c *float32, blocks uintptr, count uintptr, depth uintptr, factor uintptr)
+// func winogradProduct3w256(a *float32, b *float32, c *float32, blocks uintptr, count uintptr, depth uintptr, tile uintptr)
 // Requires: AVX, FMA3
 TEXT ·winogradProduct3w256(SB), NOSPLIT, $0-56
 	MOVQ   a+0(FP), AX
 	MOVQ   b+8(FP), CX
 	MOVQ   c+16(FP), DX
-	MOVQ   depth+40(FP), BX
-	SHLQ   $0x02, BX
+	MOVQ   tile+48(FP), BX
 	IMUL3Q $0x02, BX, SI
+	ADDQ   $0x40, SI
 	ADDQ   $0x00000080, CX
 
 factor:
@@ -920,10 +1745,54 @@ block:
 	VBROADCASTSS 12(DI)(BX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         $0x10, DI
-	ADDQ         $0x00000100, R9
-	SUBQ         $0x04, R11
-	JZ           end
+	VMOVUPS      128(R9), Y6
+	VMOVUPS      160(R9), Y7
+	VBROADCASTSS 16(DI), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 16(DI)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 16(DI)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	VMOVUPS      192(R9), Y6
+	VMOVUPS      224(R9), Y7
+	VBROADCASTSS 20(DI), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 20(DI)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 20(DI)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	VMOVUPS      256(R9), Y6
+	VMOVUPS      288(R9), Y7
+	VBROADCASTSS 24(DI), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 24(DI)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 24(DI)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	VMOVUPS      320(R9), Y6
+	VMOVUPS      352(R9), Y7
+	VBROADCASTSS 28(DI), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 28(DI)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 28(DI)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         $0x00000480, DI
+	ADDQ         $0x00000200, R9
+	SUBQ         $0x08, R11
+	JZ           store
 
 round:
 	VMOVUPS      -128(R9), Y6
@@ -970,24 +1839,68 @@ round:
 	VBROADCASTSS 12(DI)(BX*2), Y8
 	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y8, Y5
-	ADDQ         $0x10, DI
-	ADDQ         $0x00000100, R9
-	SUBQ         $0x04, R11
+	VMOVUPS      128(R9), Y6
+	VMOVUPS      160(R9), Y7
+	VBROADCASTSS 16(DI), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 16(DI)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 16(DI)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	VMOVUPS      192(R9), Y6
+	VMOVUPS      224(R9), Y7
+	VBROADCASTSS 20(DI), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 20(DI)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 20(DI)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	VMOVUPS      256(R9), Y6
+	VMOVUPS      288(R9), Y7
+	VBROADCASTSS 24(DI), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 24(DI)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 24(DI)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	VMOVUPS      320(R9), Y6
+	VMOVUPS      352(R9), Y7
+	VBROADCASTSS 28(DI), Y8
+	VFMADD231PS  Y6, Y8, Y0
+	VFMADD231PS  Y7, Y8, Y1
+	VBROADCASTSS 28(DI)(BX*1), Y8
+	VFMADD231PS  Y6, Y8, Y2
+	VFMADD231PS  Y7, Y8, Y3
+	VBROADCASTSS 28(DI)(BX*2), Y8
+	VFMADD231PS  Y6, Y8, Y4
+	VFMADD231PS  Y7, Y8, Y5
+	ADDQ         $0x00000480, DI
+	ADDQ         $0x00000200, R9
+	SUBQ         $0x08, R11
 	JNZ          round
 
-end:
+store:
 	VMOVUPS Y0, (R8)
 	VMOVUPS Y1, 32(R8)
-	VMOVUPS Y2, 1088(R8)
-	VMOVUPS Y3, 1120(R8)
-	VMOVUPS Y4, 2176(R8)
-	VMOVUPS Y5, 2208(R8)
+	VMOVUPS Y2, 2368(R8)
+	VMOVUPS Y3, 2400(R8)
+	VMOVUPS Y4, 4736(R8)
+	VMOVUPS Y5, 4768(R8)
 	ADDQ    SI, DI
-	ADDQ    $0x00000cc0, R8
+	ADDQ    $0x00001bc0, R8
 	DECQ    R10
 	JNZ     block
-	MOVQ    R9, CX
-	ADDQ    factor+48(FP), AX
+	LEAQ    64(R9), CX
+	ADDQ    $0x20, AX
 	ADDQ    $0x40, DX
 	MOVQ    count+32(FP), DI
 	DECQ    DI
@@ -996,16 +1909,16 @@ end:
 	VZEROUPPER
 	RET
 
-// func winogradProduct4w256(a *float32, b *float32, c *float32, blocks uintptr, count uintptr, depth uintptr, factor uintptr)
+// func winogradProduct4w256(a *float32, b *float32, c *float32, blocks uintptr, count uintptr, depth uintptr, tile uintptr)
 // Requires: AVX, FMA3
 TEXT ·winogradProduct4w256(SB), NOSPLIT, $0-56
 	MOVQ   a+0(FP), AX
 	MOVQ   b+8(FP), CX
 	MOVQ   c+16(FP), DX
-	MOVQ   depth+40(FP), BX
-	SHLQ   $0x02, BX
+	MOVQ   tile+48(FP), BX
 	IMUL3Q $0x03, BX, SI
 	IMUL3Q $0x03, BX, DI
+	ADDQ   $0x40, DI
 	ADDQ   $0x00000080, CX
 
 factor:
@@ -1072,10 +1985,66 @@ block:
 	VBROADCASTSS 12(R8)(SI*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         $0x10, R8
-	ADDQ         $0x00000100, R10
-	SUBQ         $0x04, R12
-	JZ           end
+	VMOVUPS      128(R10), Y8
+	VMOVUPS      160(R10), Y9
+	VBROADCASTSS 16(R8), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 16(R8)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 16(R8)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 16(R8)(SI*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      192(R10), Y8
+	VMOVUPS      224(R10), Y9
+	VBROADCASTSS 20(R8), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 20(R8)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 20(R8)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 20(R8)(SI*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      256(R10), Y8
+	VMOVUPS      288(R10), Y9
+	VBROADCASTSS 24(R8), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 24(R8)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 24(R8)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 24(R8)(SI*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      320(R10), Y8
+	VMOVUPS      352(R10), Y9
+	VBROADCASTSS 28(R8), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 28(R8)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 28(R8)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 28(R8)(SI*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $0x00000480, R8
+	ADDQ         $0x00000200, R10
+	SUBQ         $0x08, R12
+	JZ           store
 
 round:
 	VMOVUPS      -128(R10), Y8
@@ -1134,26 +2103,82 @@ round:
 	VBROADCASTSS 12(R8)(SI*1), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         $0x10, R8
-	ADDQ         $0x00000100, R10
-	SUBQ         $0x04, R12
+	VMOVUPS      128(R10), Y8
+	VMOVUPS      160(R10), Y9
+	VBROADCASTSS 16(R8), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 16(R8)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 16(R8)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 16(R8)(SI*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      192(R10), Y8
+	VMOVUPS      224(R10), Y9
+	VBROADCASTSS 20(R8), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 20(R8)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 20(R8)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 20(R8)(SI*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      256(R10), Y8
+	VMOVUPS      288(R10), Y9
+	VBROADCASTSS 24(R8), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 24(R8)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 24(R8)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 24(R8)(SI*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	VMOVUPS      320(R10), Y8
+	VMOVUPS      352(R10), Y9
+	VBROADCASTSS 28(R8), Y10
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
+	VBROADCASTSS 28(R8)(BX*1), Y10
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
+	VBROADCASTSS 28(R8)(BX*2), Y10
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
+	VBROADCASTSS 28(R8)(SI*1), Y10
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
+	ADDQ         $0x00000480, R8
+	ADDQ         $0x00000200, R10
+	SUBQ         $0x08, R12
 	JNZ          round
 
-end:
+store:
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
-	VMOVUPS Y2, 1088(R9)
-	VMOVUPS Y3, 1120(R9)
-	VMOVUPS Y4, 2176(R9)
-	VMOVUPS Y5, 2208(R9)
-	VMOVUPS Y6, 3264(R9)
-	VMOVUPS Y7, 3296(R9)
+	VMOVUPS Y2, 2368(R9)
+	VMOVUPS Y3, 2400(R9)
+	VMOVUPS Y4, 4736(R9)
+	VMOVUPS Y5, 4768(R9)
+	VMOVUPS Y6, 7104(R9)
+	VMOVUPS Y7, 7136(R9)
 	ADDQ    DI, R8
-	ADDQ    $0x00001100, R9
+	ADDQ    $0x00002500, R9
 	DECQ    R11
 	JNZ     block
-	MOVQ    R10, CX
-	ADDQ    factor+48(FP), AX
+	LEAQ    64(R10), CX
+	ADDQ    $0x20, AX
 	ADDQ    $0x40, DX
 	MOVQ    count+32(FP), R8
 	DECQ    R8
@@ -1162,16 +2187,16 @@ end:
 	VZEROUPPER
 	RET
 
-// func winogradProduct5w256(a *float32, b *float32, c *float32, blocks uintptr, count uintptr, depth uintptr, factor uintptr)
+// func winogradProduct5w256(a *float32, b *float32, c *float32, blocks uintptr, count uintptr, depth uintptr, tile uintptr)
 // Requires: AVX, FMA3
 TEXT ·winogradProduct5w256(SB), NOSPLIT, $0-56
 	MOVQ   a+0(FP), AX
 	MOVQ   b+8(FP), CX
 	MOVQ   c+16(FP), DX
-	MOVQ   depth+40(FP), BX
-	SHLQ   $0x02, BX
+	MOVQ   tile+48(FP), BX
 	IMUL3Q $0x03, BX, SI
 	IMUL3Q $0x04, BX, DI
+	ADDQ   $0x40, DI
 	ADDQ   $0x00000080, CX
 
 factor:
@@ -1250,10 +2275,78 @@ block:
 	VBROADCASTSS 12(R8)(BX*4), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         $0x10, R8
-	ADDQ         $0x00000100, R10
-	SUBQ         $0x04, R12
-	JZ           end
+	VMOVUPS      128(R10), Y10
+	VMOVUPS      160(R10), Y11
+	VBROADCASTSS 16(R8), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 16(R8)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 16(R8)(BX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 16(R8)(SI*1), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 16(R8)(BX*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      192(R10), Y10
+	VMOVUPS      224(R10), Y11
+	VBROADCASTSS 20(R8), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 20(R8)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 20(R8)(BX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 20(R8)(SI*1), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 20(R8)(BX*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      256(R10), Y10
+	VMOVUPS      288(R10), Y11
+	VBROADCASTSS 24(R8), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 24(R8)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 24(R8)(BX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 24(R8)(SI*1), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 24(R8)(BX*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      320(R10), Y10
+	VMOVUPS      352(R10), Y11
+	VBROADCASTSS 28(R8), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 28(R8)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 28(R8)(BX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 28(R8)(SI*1), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 28(R8)(BX*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         $0x00000480, R8
+	ADDQ         $0x00000200, R10
+	SUBQ         $0x08, R12
+	JZ           store
 
 round:
 	VMOVUPS      -128(R10), Y10
@@ -1324,28 +2417,96 @@ round:
 	VBROADCASTSS 12(R8)(BX*4), Y12
 	VFMADD231PS  Y10, Y12, Y8
 	VFMADD231PS  Y11, Y12, Y9
-	ADDQ         $0x10, R8
-	ADDQ         $0x00000100, R10
-	SUBQ         $0x04, R12
+	VMOVUPS      128(R10), Y10
+	VMOVUPS      160(R10), Y11
+	VBROADCASTSS 16(R8), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 16(R8)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 16(R8)(BX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 16(R8)(SI*1), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 16(R8)(BX*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      192(R10), Y10
+	VMOVUPS      224(R10), Y11
+	VBROADCASTSS 20(R8), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 20(R8)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 20(R8)(BX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 20(R8)(SI*1), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 20(R8)(BX*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      256(R10), Y10
+	VMOVUPS      288(R10), Y11
+	VBROADCASTSS 24(R8), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 24(R8)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 24(R8)(BX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 24(R8)(SI*1), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 24(R8)(BX*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	VMOVUPS      320(R10), Y10
+	VMOVUPS      352(R10), Y11
+	VBROADCASTSS 28(R8), Y12
+	VFMADD231PS  Y10, Y12, Y0
+	VFMADD231PS  Y11, Y12, Y1
+	VBROADCASTSS 28(R8)(BX*1), Y12
+	VFMADD231PS  Y10, Y12, Y2
+	VFMADD231PS  Y11, Y12, Y3
+	VBROADCASTSS 28(R8)(BX*2), Y12
+	VFMADD231PS  Y10, Y12, Y4
+	VFMADD231PS  Y11, Y12, Y5
+	VBROADCASTSS 28(R8)(SI*1), Y12
+	VFMADD231PS  Y10, Y12, Y6
+	VFMADD231PS  Y11, Y12, Y7
+	VBROADCASTSS 28(R8)(BX*4), Y12
+	VFMADD231PS  Y10, Y12, Y8
+	VFMADD231PS  Y11, Y12, Y9
+	ADDQ         $0x00000480, R8
+	ADDQ         $0x00000200, R10
+	SUBQ         $0x08, R12
 	JNZ          round
 
-end:
+store:
 	VMOVUPS Y0, (R9)
 	VMOVUPS Y1, 32(R9)
-	VMOVUPS Y2, 1088(R9)
-	VMOVUPS Y3, 1120(R9)
-	VMOVUPS Y4, 2176(R9)
-	VMOVUPS Y5, 2208(R9)
-	VMOVUPS Y6, 3264(R9)
-	VMOVUPS Y7, 3296(R9)
-	VMOVUPS Y8, 4352(R9)
-	VMOVUPS Y9, 4384(R9)
+	VMOVUPS Y2, 2368(R9)
+	VMOVUPS Y3, 2400(R9)
+	VMOVUPS Y4, 4736(R9)
+	VMOVUPS Y5, 4768(R9)
+	VMOVUPS Y6, 7104(R9)
+	VMOVUPS Y7, 7136(R9)
+	VMOVUPS Y8, 9472(R9)
+	VMOVUPS Y9, 9504(R9)
 	ADDQ    DI, R8
-	ADDQ    $0x00001540, R9
+	ADDQ    $0x00002e40, R9
 	DECQ    R11
 	JNZ     block
-	MOVQ    R10, CX
-	ADDQ    factor+48(FP), AX
+	LEAQ    64(R10), CX
+	ADDQ    $0x20, AX
 	ADDQ    $0x40, DX
 	MOVQ    count+32(FP), R8
 	DECQ    R8
@@ -1354,17 +2515,17 @@ end:
 	VZEROUPPER
 	RET
 
-// func winogradProduct6w256(a *float32, b *float32, c *float32, blocks uintptr, count uintptr, depth uintptr, factor uintptr)
+// func winogradProduct6w256(a *float32, b *float32, c *float32, blocks uintptr, count uintptr, depth uintptr, tile uintptr)
 // Requires: AVX, FMA3
 TEXT ·winogradProduct6w256(SB), NOSPLIT, $0-56
 	MOVQ   a+0(FP), AX
 	MOVQ   b+8(FP), CX
 	MOVQ   c+16(FP), DX
-	MOVQ   depth+40(FP), BX
-	SHLQ   $0x02, BX
+	MOVQ   tile+48(FP), BX
 	IMUL3Q $0x03, BX, SI
 	IMUL3Q $0x05, BX, DI
 	IMUL3Q $0x05, BX, R8
+	ADDQ   $0x40, R8
 	ADDQ   $0x00000080, CX
 
 factor:
@@ -1455,10 +2616,90 @@ block:
 	VBROADCASTSS 12(R9)(DI*1), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         $0x10, R9
-	ADDQ         $0x00000100, R11
-	SUBQ         $0x04, R13
-	JZ           end
+	VMOVUPS      128(R11), Y12
+	VMOVUPS      160(R11), Y13
+	VBROADCASTSS 16(R9), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 16(R9)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 16(R9)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 16(R9)(SI*1), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 16(R9)(BX*4), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 16(R9)(DI*1), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      192(R11), Y12
+	VMOVUPS      224(R11), Y13
+	VBROADCASTSS 20(R9), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 20(R9)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 20(R9)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 20(R9)(SI*1), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 20(R9)(BX*4), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 20(R9)(DI*1), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      256(R11), Y12
+	VMOVUPS      288(R11), Y13
+	VBROADCASTSS 24(R9), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 24(R9)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 24(R9)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 24(R9)(SI*1), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 24(R9)(BX*4), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 24(R9)(DI*1), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      320(R11), Y12
+	VMOVUPS      352(R11), Y13
+	VBROADCASTSS 28(R9), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 28(R9)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 28(R9)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 28(R9)(SI*1), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 28(R9)(BX*4), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 28(R9)(DI*1), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         $0x00000480, R9
+	ADDQ         $0x00000200, R11
+	SUBQ         $0x08, R13
+	JZ           store
 
 round:
 	VMOVUPS      -128(R11), Y12
@@ -1541,30 +2782,110 @@ round:
 	VBROADCASTSS 12(R9)(DI*1), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	ADDQ         $0x10, R9
-	ADDQ         $0x00000100, R11
-	SUBQ         $0x04, R13
+	VMOVUPS      128(R11), Y12
+	VMOVUPS      160(R11), Y13
+	VBROADCASTSS 16(R9), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 16(R9)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 16(R9)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 16(R9)(SI*1), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 16(R9)(BX*4), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 16(R9)(DI*1), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      192(R11), Y12
+	VMOVUPS      224(R11), Y13
+	VBROADCASTSS 20(R9), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 20(R9)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 20(R9)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 20(R9)(SI*1), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 20(R9)(BX*4), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 20(R9)(DI*1), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      256(R11), Y12
+	VMOVUPS      288(R11), Y13
+	VBROADCASTSS 24(R9), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 24(R9)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 24(R9)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 24(R9)(SI*1), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 24(R9)(BX*4), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 24(R9)(DI*1), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	VMOVUPS      320(R11), Y12
+	VMOVUPS      352(R11), Y13
+	VBROADCASTSS 28(R9), Y14
+	VFMADD231PS  Y12, Y14, Y0
+	VFMADD231PS  Y13, Y14, Y1
+	VBROADCASTSS 28(R9)(BX*1), Y14
+	VFMADD231PS  Y12, Y14, Y2
+	VFMADD231PS  Y13, Y14, Y3
+	VBROADCASTSS 28(R9)(BX*2), Y14
+	VFMADD231PS  Y12, Y14, Y4
+	VFMADD231PS  Y13, Y14, Y5
+	VBROADCASTSS 28(R9)(SI*1), Y14
+	VFMADD231PS  Y12, Y14, Y6
+	VFMADD231PS  Y13, Y14, Y7
+	VBROADCASTSS 28(R9)(BX*4), Y14
+	VFMADD231PS  Y12, Y14, Y8
+	VFMADD231PS  Y13, Y14, Y9
+	VBROADCASTSS 28(R9)(DI*1), Y14
+	VFMADD231PS  Y12, Y14, Y10
+	VFMADD231PS  Y13, Y14, Y11
+	ADDQ         $0x00000480, R9
+	ADDQ         $0x00000200, R11
+	SUBQ         $0x08, R13
 	JNZ          round
 
-end:
+store:
 	VMOVUPS Y0, (R10)
 	VMOVUPS Y1, 32(R10)
-	VMOVUPS Y2, 1088(R10)
-	VMOVUPS Y3, 1120(R10)
-	VMOVUPS Y4, 2176(R10)
-	VMOVUPS Y5, 2208(R10)
-	VMOVUPS Y6, 3264(R10)
-	VMOVUPS Y7, 3296(R10)
-	VMOVUPS Y8, 4352(R10)
-	VMOVUPS Y9, 4384(R10)
-	VMOVUPS Y10, 5440(R10)
-	VMOVUPS Y11, 5472(R10)
+	VMOVUPS Y2, 2368(R10)
+	VMOVUPS Y3, 2400(R10)
+	VMOVUPS Y4, 4736(R10)
+	VMOVUPS Y5, 4768(R10)
+	VMOVUPS Y6, 7104(R10)
+	VMOVUPS Y7, 7136(R10)
+	VMOVUPS Y8, 9472(R10)
+	VMOVUPS Y9, 9504(R10)
+	VMOVUPS Y10, 11840(R10)
+	VMOVUPS Y11, 11872(R10)
 	ADDQ    R8, R9
-	ADDQ    $0x00001980, R10
+	ADDQ    $0x00003780, R10
 	DECQ    R12
 	JNZ     block
-	MOVQ    R11, CX
-	ADDQ    factor+48(FP), AX
+	LEAQ    64(R11), CX
+	ADDQ    $0x20, AX
 	ADDQ    $0x40, DX
 	MOVQ    count+32(FP), R9
 	DECQ    R9
@@ -1573,230 +2894,821 @@ end:
 	VZEROUPPER
 	RET
 
-// func winogradPool256(m *float32, bias *float32, y *float32, arg *uint8, channels uintptr, tiles uintptr, yGap uintptr, argGap uintptr, relu uintptr, masks int64)
-// Requires: AVX, AVX2
-TEXT ·winogradPool256(SB), NOSPLIT, $0-80
+// func winogradPool256(m *float32, bias *float32, y *float32, arg *uint8, channels uintptr, tiles uintptr, out uintptr, yRow uintptr, yGap uintptr, argRow uintptr, argGap uintptr, relu uintptr, masks int64)
+// Requires: AVX, AVX2, FMA3
+TEXT ·winogradPool256(SB), NOSPLIT, $0-104
 	MOVQ         m+0(FP), AX
 	MOVQ         bias+8(FP), CX
 	MOVQ         y+16(FP), DX
 	MOVQ         arg+24(FP), BX
-	MOVQ         tiles+40(FP), SI
-	MOVQ         relu+64(FP), DI
+	MOVQ         out+48(FP), SI
+	MOVQ         yRow+56(FP), DI
+	MOVQ         argRow+72(FP), R8
 	SUBQ         AX, CX
-	VBROADCASTSS f00000001<>+0(SB), Y0
-	VXORPS       Y1, Y1, Y1
+	MOVQ         relu+88(FP), R9
+	VXORPS       Y0, Y0, Y0
+	TESTQ        R9, R9
+	JNZ          floor
+	VBROADCASTSS fff800000<>+0(SB), Y0
 
-pixel:
-	MOVQ channels+32(FP), R8
-	MOVQ AX, R9
-	CMPQ R8, $0x08
+floor:
+tile:
+	MOVQ channels+32(FP), R9
+	MOVQ AX, R10
+	CMPQ R9, $0x08
 	JLT  tail
 
 full:
-	VMOVUPS      256(R9), Y4
-	VMOVUPS      512(R9), Y3
-	VADDPS       Y3, Y4, Y2
-	VSUBPS       Y3, Y4, Y3
-	VADDPS       (R9), Y2, Y2
-	VSUBPS       768(R9), Y3, Y3
-	VMOVUPS      320(R9), Y6
-	VMOVUPS      (R9)(CX*1), Y4
-	VADDPS       Y4, Y6, Y6
-	VMOVUPS      576(R9), Y5
-	VADDPS       Y5, Y6, Y4
-	VSUBPS       Y5, Y6, Y5
-	VADDPS       64(R9), Y4, Y4
-	VSUBPS       832(R9), Y5, Y5
-	VADDPS       Y4, Y2, Y2
-	VADDPS       Y5, Y3, Y3
-	VMOVUPS      384(R9), Y8
-	VMOVUPS      640(R9), Y7
-	VADDPS       Y7, Y8, Y6
-	VSUBPS       Y7, Y8, Y7
-	VADDPS       128(R9), Y6, Y6
-	VSUBPS       896(R9), Y7, Y7
-	VADDPS       Y6, Y2, Y2
-	VADDPS       Y7, Y3, Y3
-	VSUBPS       Y6, Y4, Y4
-	VSUBPS       Y7, Y5, Y5
-	VMOVUPS      448(R9), Y8
-	VMOVUPS      704(R9), Y7
-	VADDPS       Y7, Y8, Y6
-	VSUBPS       Y7, Y8, Y7
-	VADDPS       192(R9), Y6, Y6
-	VSUBPS       960(R9), Y7, Y7
-	VSUBPS       Y6, Y4, Y4
-	VSUBPS       Y7, Y5, Y5
-	VMAXPS       Y4, Y2, Y6
-	VMAXPS       Y5, Y3, Y7
-	VMAXPS       Y7, Y6, Y6
-	VCMPPS       $0x03, Y4, Y2, Y7
-	VCMPPS       $0x03, Y5, Y3, Y8
+	VMOVUPS     384(R10), Y1
+	VMOVUPS     768(R10), Y2
+	VMOVUPS     1152(R10), Y3
+	VMOVUPS     1536(R10), Y4
+	VSUBPS      Y2, Y1, Y5
+	VADDPS      Y2, Y1, Y1
+	VSUBPS      Y4, Y3, Y2
+	VADDPS      Y4, Y3, Y3
+	VADDPS      (R10), Y1, Y4
+	VADDPS      Y3, Y4, Y4
+	VADDPS      1920(R10), Y5, Y6
+	VFMADD231PS v41000000<>+0(SB), Y2, Y6
+	VFMADD231PS v40000000<>+0(SB), Y2, Y5
+	VFMADD231PS v40800000<>+0(SB), Y3, Y1
+	VMOVUPS     Y4, (R10)
+	VMOVUPS     Y5, 384(R10)
+	VMOVUPS     Y1, 768(R10)
+	VMOVUPS     Y6, 1152(R10)
+	VMOVUPS     448(R10), Y1
+	VMOVUPS     832(R10), Y2
+	VMOVUPS     1216(R10), Y3
+	VMOVUPS     1600(R10), Y4
+	VMOVUPS     (R10)(CX*1), Y5
+	VADDPS      Y5, Y1, Y1
+	VSUBPS      Y2, Y1, Y5
+	VADDPS      Y2, Y1, Y1
+	VSUBPS      Y4, Y3, Y2
+	VADDPS      Y4, Y3, Y3
+	VADDPS      64(R10), Y1, Y4
+	VADDPS      Y3, Y4, Y4
+	VADDPS      1984(R10), Y5, Y6
+	VFMADD231PS v41000000<>+0(SB), Y2, Y6
+	VFMADD231PS v40000000<>+0(SB), Y2, Y5
+	VFMADD231PS v40800000<>+0(SB), Y3, Y1
+	VMOVUPS     Y4, 64(R10)
+	VMOVUPS     Y5, 448(R10)
+	VMOVUPS     Y1, 832(R10)
+	VMOVUPS     Y6, 1216(R10)
+	VMOVUPS     512(R10), Y1
+	VMOVUPS     896(R10), Y2
+	VMOVUPS     1280(R10), Y3
+	VMOVUPS     1664(R10), Y4
+	VSUBPS      Y2, Y1, Y5
+	VADDPS      Y2, Y1, Y1
+	VSUBPS      Y4, Y3, Y2
+	VADDPS      Y4, Y3, Y3
+	VADDPS      128(R10), Y1, Y4
+	VADDPS      Y3, Y4, Y4
+	VADDPS      2048(R10), Y5, Y6
+	VFMADD231PS v41000000<>+0(SB), Y2, Y6
+	VFMADD231PS v40000000<>+0(SB), Y2, Y5
+	VFMADD231PS v40800000<>+0(SB), Y3, Y1
+	VMOVUPS     Y4, 128(R10)
+	VMOVUPS     Y5, 512(R10)
+	VMOVUPS     Y1, 896(R10)
+	VMOVUPS     Y6, 1280(R10)
+	VMOVUPS     576(R10), Y1
+	VMOVUPS     960(R10), Y2
+	VMOVUPS     1344(R10), Y3
+	VMOVUPS     1728(R10), Y4
+	VSUBPS      Y2, Y1, Y5
+	VADDPS      Y2, Y1, Y1
+	VSUBPS      Y4, Y3, Y2
+	VADDPS      Y4, Y3, Y3
+	VADDPS      192(R10), Y1, Y4
+	VADDPS      Y3, Y4, Y4
+	VADDPS      2112(R10), Y5, Y6
+	VFMADD231PS v41000000<>+0(SB), Y2, Y6
+	VFMADD231PS v40000000<>+0(SB), Y2, Y5
+	VFMADD231PS v40800000<>+0(SB), Y3, Y1
+	VMOVUPS     Y4, 192(R10)
+	VMOVUPS     Y5, 576(R10)
+	VMOVUPS     Y1, 960(R10)
+	VMOVUPS     Y6, 1344(R10)
+	VMOVUPS     640(R10), Y1
+	VMOVUPS     1024(R10), Y2
+	VMOVUPS     1408(R10), Y3
+	VMOVUPS     1792(R10), Y4
+	VSUBPS      Y2, Y1, Y5
+	VADDPS      Y2, Y1, Y1
+	VSUBPS      Y4, Y3, Y2
+	VADDPS      Y4, Y3, Y3
+	VADDPS      256(R10), Y1, Y4
+	VADDPS      Y3, Y4, Y4
+	VADDPS      2176(R10), Y5, Y6
+	VFMADD231PS v41000000<>+0(SB), Y2, Y6
+	VFMADD231PS v40000000<>+0(SB), Y2, Y5
+	VFMADD231PS v40800000<>+0(SB), Y3, Y1
+	VMOVUPS     Y4, 256(R10)
+	VMOVUPS     Y5, 640(R10)
+	VMOVUPS     Y1, 1024(R10)
+	VMOVUPS     Y6, 1408(R10)
+	VMOVUPS     704(R10), Y1
+	VMOVUPS     1088(R10), Y2
+	VMOVUPS     1472(R10), Y3
+	VMOVUPS     1856(R10), Y4
+	VSUBPS      Y2, Y1, Y5
+	VADDPS      Y2, Y1, Y1
+	VSUBPS      Y4, Y3, Y2
+	VADDPS      Y4, Y3, Y3
+	VADDPS      320(R10), Y1, Y4
+	VADDPS      Y3, Y4, Y4
+	VADDPS      2240(R10), Y5, Y6
+	VFMADD231PS v41000000<>+0(SB), Y2, Y6
+	VFMADD231PS v40000000<>+0(SB), Y2, Y5
+	VFMADD231PS v40800000<>+0(SB), Y3, Y1
+	VMOVUPS     Y4, 320(R10)
+	VMOVUPS     Y5, 704(R10)
+	VMOVUPS     Y1, 1088(R10)
+	VMOVUPS     Y6, 1472(R10)
+	VMOVUPS     64(R10), Y1
+	VMOVUPS     128(R10), Y2
+	VMOVUPS     192(R10), Y3
+	VMOVUPS     256(R10), Y4
+	VSUBPS      Y2, Y1, Y5
+	VADDPS      Y2, Y1, Y1
+	VSUBPS      Y4, Y3, Y2
+	VADDPS      Y4, Y3, Y3
+	VADDPS      (R10), Y1, Y4
+	VADDPS      Y3, Y4, Y4
+	VADDPS      320(R10), Y5, Y6
+	VFMADD231PS v41000000<>+0(SB), Y2, Y6
+	VFMADD231PS v40000000<>+0(SB), Y2, Y5
+	VFMADD231PS v40800000<>+0(SB), Y3, Y1
+	VMOVUPS     448(R10), Y2
+	VMOVUPS     512(R10), Y3
+	VMOVUPS     576(R10), Y7
+	VMOVUPS     640(R10), Y8
+	VSUBPS      Y3, Y2, Y9
+	VADDPS      Y3, Y2, Y2
+	VSUBPS      Y8, Y7, Y3
+	VADDPS      Y8, Y7, Y7
+	VADDPS      384(R10), Y2, Y8
+	VADDPS      Y7, Y8, Y8
+	VADDPS      704(R10), Y9, Y10
+	VFMADD231PS v41000000<>+0(SB), Y3, Y10
+	VFMADD231PS v40000000<>+0(SB), Y3, Y9
+	VFMADD231PS v40800000<>+0(SB), Y7, Y2
+	VMAXPS      Y5, Y4, Y3
+	VMAXPS      Y9, Y8, Y7
+	VCMPPS      $0x03, Y5, Y4, Y11
+	VCMPPS      $0x03, Y9, Y8, Y12
+	VORPS       Y12, Y11, Y11
+	VMOVMSKPS   Y11, R11
+	TESTL       R11, R11
+	JNZ         nanf00
+	VCMPPS      $0x1e, Y4, Y5, Y11
+	VCMPPS      $0x1e, Y8, Y9, Y12
+	VCMPPS      $0x1e, Y3, Y7, Y4
+	VMAXPS      Y7, Y3, Y3
+	VPADDD      vfffffffe<>+0(SB), Y12, Y12
+	VBLENDVPS   Y4, Y12, Y11, Y4
+	VPABSD      Y4, Y4
+	JMP         bestf00
+
+nanf00:
+	VMOVAPS      Y4, Y3
+	VXORPS       Y4, Y4, Y4
+	VBROADCASTSS f00000001<>+0(SB), Y7
+	VXORPS       Y11, Y11, Y11
+	VPADDD       Y7, Y11, Y11
+	VCMPPS       $0x1e, Y3, Y5, Y12
+	VCMPPS       $0x03, Y5, Y5, Y13
+	VORPS        Y13, Y12, Y12
+	VBLENDVPS    Y12, Y5, Y3, Y3
+	VBLENDVPS    Y12, Y11, Y4, Y4
+	VPADDD       Y7, Y11, Y11
+	VCMPPS       $0x1e, Y3, Y8, Y5
+	VCMPPS       $0x03, Y8, Y8, Y12
+	VORPS        Y12, Y5, Y5
+	VBLENDVPS    Y5, Y8, Y3, Y3
+	VBLENDVPS    Y5, Y11, Y4, Y4
+	VPADDD       Y7, Y11, Y11
+	VCMPPS       $0x1e, Y3, Y9, Y5
+	VCMPPS       $0x03, Y9, Y9, Y7
+	VORPS        Y7, Y5, Y5
+	VBLENDVPS    Y5, Y9, Y3, Y3
+	VBLENDVPS    Y5, Y11, Y4, Y4
+
+bestf00:
+	VMAXPS       Y3, Y0, Y3
+	VMOVUPS      Y3, (DX)
+	VEXTRACTI128 $0x01, Y4, X3
+	VPACKUSDW    X3, X4, X3
+	VPACKUSWB    X3, X3, X3
+	VMOVQ        X3, (BX)
+	VMAXPS       Y6, Y1, Y3
+	VMAXPS       Y10, Y2, Y4
+	VCMPPS       $0x03, Y6, Y1, Y5
+	VCMPPS       $0x03, Y10, Y2, Y7
+	VORPS        Y7, Y5, Y5
+	VMOVMSKPS    Y5, R11
+	TESTL        R11, R11
+	JNZ          nanf01
+	VCMPPS       $0x1e, Y1, Y6, Y5
+	VCMPPS       $0x1e, Y2, Y10, Y7
+	VCMPPS       $0x1e, Y3, Y4, Y1
+	VMAXPS       Y4, Y3, Y3
+	VPADDD       vfffffffe<>+0(SB), Y7, Y7
+	VBLENDVPS    Y1, Y7, Y5, Y1
+	VPABSD       Y1, Y1
+	JMP          bestf01
+
+nanf01:
+	VMOVAPS      Y1, Y3
+	VXORPS       Y1, Y1, Y1
+	VBROADCASTSS f00000001<>+0(SB), Y4
+	VXORPS       Y5, Y5, Y5
+	VPADDD       Y4, Y5, Y5
+	VCMPPS       $0x1e, Y3, Y6, Y7
+	VCMPPS       $0x03, Y6, Y6, Y8
 	VORPS        Y8, Y7, Y7
-	VMOVMSKPS    Y7, R10
-	TESTL        R10, R10
-	JNZ          nanf
-	VBROADCASTSS f00000003<>+0(SB), Y7
-	VCMPPS       $0x00, Y6, Y2, Y2
-	VPADDD       Y2, Y7, Y7
-	VCMPPS       $0x00, Y6, Y4, Y4
+	VBLENDVPS    Y7, Y6, Y3, Y3
+	VBLENDVPS    Y7, Y5, Y1, Y1
+	VPADDD       Y4, Y5, Y5
+	VCMPPS       $0x1e, Y3, Y2, Y6
+	VCMPPS       $0x03, Y2, Y2, Y7
+	VORPS        Y7, Y6, Y6
+	VBLENDVPS    Y6, Y2, Y3, Y3
+	VBLENDVPS    Y6, Y5, Y1, Y1
+	VPADDD       Y4, Y5, Y5
+	VCMPPS       $0x1e, Y3, Y10, Y2
+	VCMPPS       $0x03, Y10, Y10, Y4
 	VORPS        Y4, Y2, Y2
-	VPADDD       Y2, Y7, Y7
-	VCMPPS       $0x00, Y6, Y3, Y3
-	VORPS        Y3, Y2, Y2
-	VPADDD       Y2, Y7, Y7
-	JMP          storef
+	VBLENDVPS    Y2, Y10, Y3, Y3
+	VBLENDVPS    Y2, Y5, Y1, Y1
 
-nanf:
-	VMOVAPS   Y2, Y6
-	VXORPS    Y7, Y7, Y7
-	VXORPS    Y2, Y2, Y2
-	VPADDD    Y0, Y2, Y2
-	VCMPPS    $0x1e, Y6, Y4, Y8
-	VCMPPS    $0x03, Y4, Y4, Y9
-	VORPS     Y9, Y8, Y8
-	VBLENDVPS Y8, Y4, Y6, Y6
-	VBLENDVPS Y8, Y2, Y7, Y7
-	VPADDD    Y0, Y2, Y2
-	VCMPPS    $0x1e, Y6, Y3, Y4
-	VCMPPS    $0x03, Y3, Y3, Y8
-	VORPS     Y8, Y4, Y4
-	VBLENDVPS Y4, Y3, Y6, Y6
-	VBLENDVPS Y4, Y2, Y7, Y7
-	VPADDD    Y0, Y2, Y2
-	VCMPPS    $0x1e, Y6, Y5, Y3
-	VCMPPS    $0x03, Y5, Y5, Y4
-	VORPS     Y4, Y3, Y3
-	VBLENDVPS Y3, Y5, Y6, Y6
-	VBLENDVPS Y3, Y2, Y7, Y7
+bestf01:
+	VMAXPS       Y3, Y0, Y3
+	VMOVUPS      Y3, (DX)(SI*4)
+	VEXTRACTI128 $0x01, Y1, X2
+	VPACKUSDW    X2, X1, X1
+	VPACKUSWB    X1, X1, X1
+	VMOVQ        X1, (BX)(SI*1)
+	VMOVUPS      832(R10), Y1
+	VMOVUPS      896(R10), Y2
+	VMOVUPS      960(R10), Y3
+	VMOVUPS      1024(R10), Y4
+	VSUBPS       Y2, Y1, Y5
+	VADDPS       Y2, Y1, Y1
+	VSUBPS       Y4, Y3, Y2
+	VADDPS       Y4, Y3, Y3
+	VADDPS       768(R10), Y1, Y4
+	VADDPS       Y3, Y4, Y4
+	VADDPS       1088(R10), Y5, Y6
+	VFMADD231PS  v41000000<>+0(SB), Y2, Y6
+	VFMADD231PS  v40000000<>+0(SB), Y2, Y5
+	VFMADD231PS  v40800000<>+0(SB), Y3, Y1
+	VMOVUPS      1216(R10), Y2
+	VMOVUPS      1280(R10), Y3
+	VMOVUPS      1344(R10), Y7
+	VMOVUPS      1408(R10), Y8
+	VSUBPS       Y3, Y2, Y9
+	VADDPS       Y3, Y2, Y2
+	VSUBPS       Y8, Y7, Y3
+	VADDPS       Y8, Y7, Y7
+	VADDPS       1152(R10), Y2, Y8
+	VADDPS       Y7, Y8, Y8
+	VADDPS       1472(R10), Y9, Y10
+	VFMADD231PS  v41000000<>+0(SB), Y3, Y10
+	VFMADD231PS  v40000000<>+0(SB), Y3, Y9
+	VFMADD231PS  v40800000<>+0(SB), Y7, Y2
+	LEAQ         (DX)(DI*1), R11
+	LEAQ         (BX)(R8*1), R12
+	VMAXPS       Y5, Y4, Y3
+	VMAXPS       Y9, Y8, Y7
+	VCMPPS       $0x03, Y5, Y4, Y11
+	VCMPPS       $0x03, Y9, Y8, Y12
+	VORPS        Y12, Y11, Y11
+	VMOVMSKPS    Y11, R13
+	TESTL        R13, R13
+	JNZ          nanf10
+	VCMPPS       $0x1e, Y4, Y5, Y11
+	VCMPPS       $0x1e, Y8, Y9, Y12
+	VCMPPS       $0x1e, Y3, Y7, Y4
+	VMAXPS       Y7, Y3, Y3
+	VPADDD       vfffffffe<>+0(SB), Y12, Y12
+	VBLENDVPS    Y4, Y12, Y11, Y4
+	VPABSD       Y4, Y4
+	JMP          bestf10
 
-storef:
-	TESTQ  DI, DI
-	JZ     linearf
-	VMAXPS Y6, Y1, Y6
+nanf10:
+	VMOVAPS      Y4, Y3
+	VXORPS       Y4, Y4, Y4
+	VBROADCASTSS f00000001<>+0(SB), Y7
+	VXORPS       Y11, Y11, Y11
+	VPADDD       Y7, Y11, Y11
+	VCMPPS       $0x1e, Y3, Y5, Y12
+	VCMPPS       $0x03, Y5, Y5, Y13
+	VORPS        Y13, Y12, Y12
+	VBLENDVPS    Y12, Y5, Y3, Y3
+	VBLENDVPS    Y12, Y11, Y4, Y4
+	VPADDD       Y7, Y11, Y11
+	VCMPPS       $0x1e, Y3, Y8, Y5
+	VCMPPS       $0x03, Y8, Y8, Y12
+	VORPS        Y12, Y5, Y5
+	VBLENDVPS    Y5, Y8, Y3, Y3
+	VBLENDVPS    Y5, Y11, Y4, Y4
+	VPADDD       Y7, Y11, Y11
+	VCMPPS       $0x1e, Y3, Y9, Y5
+	VCMPPS       $0x03, Y9, Y9, Y7
+	VORPS        Y7, Y5, Y5
+	VBLENDVPS    Y5, Y9, Y3, Y3
+	VBLENDVPS    Y5, Y11, Y4, Y4
 
-linearf:
-	VMOVUPS      Y6, (DX)
-	VEXTRACTI128 $0x01, Y7, X2
-	VPACKUSDW    X2, X7, X2
-	VPACKUSWB    X2, X2, X2
-	VMOVQ        X2, (BX)
-	ADDQ         $0x20, R9
-	MOVQ         $0x00000008, R10
-	ADDQ         R10, BX
-	LEAQ         (DX)(R10*4), DX
-	SUBQ         $0x08, R8
-	CMPQ         R8, $0x08
+bestf10:
+	VMAXPS       Y3, Y0, Y3
+	VMOVUPS      Y3, (R11)
+	VEXTRACTI128 $0x01, Y4, X3
+	VPACKUSDW    X3, X4, X3
+	VPACKUSWB    X3, X3, X3
+	VMOVQ        X3, (R12)
+	VMAXPS       Y6, Y1, Y3
+	VMAXPS       Y10, Y2, Y4
+	VCMPPS       $0x03, Y6, Y1, Y5
+	VCMPPS       $0x03, Y10, Y2, Y7
+	VORPS        Y7, Y5, Y5
+	VMOVMSKPS    Y5, R13
+	TESTL        R13, R13
+	JNZ          nanf11
+	VCMPPS       $0x1e, Y1, Y6, Y5
+	VCMPPS       $0x1e, Y2, Y10, Y7
+	VCMPPS       $0x1e, Y3, Y4, Y1
+	VMAXPS       Y4, Y3, Y3
+	VPADDD       vfffffffe<>+0(SB), Y7, Y7
+	VBLENDVPS    Y1, Y7, Y5, Y1
+	VPABSD       Y1, Y1
+	JMP          bestf11
+
+nanf11:
+	VMOVAPS      Y1, Y3
+	VXORPS       Y1, Y1, Y1
+	VBROADCASTSS f00000001<>+0(SB), Y4
+	VXORPS       Y5, Y5, Y5
+	VPADDD       Y4, Y5, Y5
+	VCMPPS       $0x1e, Y3, Y6, Y7
+	VCMPPS       $0x03, Y6, Y6, Y8
+	VORPS        Y8, Y7, Y7
+	VBLENDVPS    Y7, Y6, Y3, Y3
+	VBLENDVPS    Y7, Y5, Y1, Y1
+	VPADDD       Y4, Y5, Y5
+	VCMPPS       $0x1e, Y3, Y2, Y6
+	VCMPPS       $0x03, Y2, Y2, Y7
+	VORPS        Y7, Y6, Y6
+	VBLENDVPS    Y6, Y2, Y3, Y3
+	VBLENDVPS    Y6, Y5, Y1, Y1
+	VPADDD       Y4, Y5, Y5
+	VCMPPS       $0x1e, Y3, Y10, Y2
+	VCMPPS       $0x03, Y10, Y10, Y4
+	VORPS        Y4, Y2, Y2
+	VBLENDVPS    Y2, Y10, Y3, Y3
+	VBLENDVPS    Y2, Y5, Y1, Y1
+
+bestf11:
+	VMAXPS       Y3, Y0, Y3
+	VMOVUPS      Y3, (R11)(SI*4)
+	VEXTRACTI128 $0x01, Y1, X2
+	VPACKUSDW    X2, X1, X1
+	VPACKUSWB    X1, X1, X1
+	VMOVQ        X1, (R12)(SI*1)
+	ADDQ         $0x20, R10
+	MOVQ         $0x00000008, R11
+	ADDQ         R11, BX
+	LEAQ         (DX)(R11*4), DX
+	SUBQ         $0x08, R9
+	CMPQ         R9, $0x08
 	JGE          full
 
 tail:
-	TESTQ        R8, R8
-	JZ           done
-	MOVQ         masks+72(FP), R10
-	MOVQ         $0x00000008, R11
-	SUBQ         R8, R11
-	VMOVUPS      (R10)(R11*4), Y2
-	VMOVUPS      256(R9), Y5
-	VMOVUPS      512(R9), Y4
-	VADDPS       Y4, Y5, Y3
-	VSUBPS       Y4, Y5, Y4
-	VADDPS       (R9), Y3, Y3
-	VSUBPS       768(R9), Y4, Y4
-	VMOVUPS      320(R9), Y7
-	VMASKMOVPS   (R9)(CX*1), Y2, Y5
-	VADDPS       Y5, Y7, Y7
-	VMOVUPS      576(R9), Y6
-	VADDPS       Y6, Y7, Y5
-	VSUBPS       Y6, Y7, Y6
-	VADDPS       64(R9), Y5, Y5
-	VSUBPS       832(R9), Y6, Y6
-	VADDPS       Y5, Y3, Y3
-	VADDPS       Y6, Y4, Y4
-	VMOVUPS      384(R9), Y9
-	VMOVUPS      640(R9), Y8
-	VADDPS       Y8, Y9, Y7
-	VSUBPS       Y8, Y9, Y8
-	VADDPS       128(R9), Y7, Y7
-	VSUBPS       896(R9), Y8, Y8
-	VADDPS       Y7, Y3, Y3
-	VADDPS       Y8, Y4, Y4
-	VSUBPS       Y7, Y5, Y5
-	VSUBPS       Y8, Y6, Y6
-	VMOVUPS      448(R9), Y9
-	VMOVUPS      704(R9), Y8
-	VADDPS       Y8, Y9, Y7
-	VSUBPS       Y8, Y9, Y8
-	VADDPS       192(R9), Y7, Y7
-	VSUBPS       960(R9), Y8, Y8
-	VSUBPS       Y7, Y5, Y5
-	VSUBPS       Y8, Y6, Y6
-	VMAXPS       Y5, Y3, Y7
-	VMAXPS       Y6, Y4, Y8
-	VMAXPS       Y8, Y7, Y7
-	VCMPPS       $0x03, Y5, Y3, Y8
-	VCMPPS       $0x03, Y6, Y4, Y9
+	TESTQ       R9, R9
+	JZ          done
+	MOVQ        masks+96(FP), R11
+	MOVQ        $0x00000008, R12
+	SUBQ        R9, R12
+	VMOVUPS     (R11)(R12*4), Y1
+	VMOVUPS     384(R10), Y2
+	VMOVUPS     768(R10), Y3
+	VMOVUPS     1152(R10), Y4
+	VMOVUPS     1536(R10), Y5
+	VSUBPS      Y3, Y2, Y6
+	VADDPS      Y3, Y2, Y2
+	VSUBPS      Y5, Y4, Y3
+	VADDPS      Y5, Y4, Y4
+	VADDPS      (R10), Y2, Y5
+	VADDPS      Y4, Y5, Y5
+	VADDPS      1920(R10), Y6, Y7
+	VFMADD231PS v41000000<>+0(SB), Y3, Y7
+	VFMADD231PS v40000000<>+0(SB), Y3, Y6
+	VFMADD231PS v40800000<>+0(SB), Y4, Y2
+	VMOVUPS     Y5, (R10)
+	VMOVUPS     Y6, 384(R10)
+	VMOVUPS     Y2, 768(R10)
+	VMOVUPS     Y7, 1152(R10)
+	VMOVUPS     448(R10), Y2
+	VMOVUPS     832(R10), Y3
+	VMOVUPS     1216(R10), Y4
+	VMOVUPS     1600(R10), Y5
+	VMOVUPS     (R10)(CX*1), Y6
+	VADDPS      Y6, Y2, Y2
+	VSUBPS      Y3, Y2, Y6
+	VADDPS      Y3, Y2, Y2
+	VSUBPS      Y5, Y4, Y3
+	VADDPS      Y5, Y4, Y4
+	VADDPS      64(R10), Y2, Y5
+	VADDPS      Y4, Y5, Y5
+	VADDPS      1984(R10), Y6, Y7
+	VFMADD231PS v41000000<>+0(SB), Y3, Y7
+	VFMADD231PS v40000000<>+0(SB), Y3, Y6
+	VFMADD231PS v40800000<>+0(SB), Y4, Y2
+	VMOVUPS     Y5, 64(R10)
+	VMOVUPS     Y6, 448(R10)
+	VMOVUPS     Y2, 832(R10)
+	VMOVUPS     Y7, 1216(R10)
+	VMOVUPS     512(R10), Y2
+	VMOVUPS     896(R10), Y3
+	VMOVUPS     1280(R10), Y4
+	VMOVUPS     1664(R10), Y5
+	VSUBPS      Y3, Y2, Y6
+	VADDPS      Y3, Y2, Y2
+	VSUBPS      Y5, Y4, Y3
+	VADDPS      Y5, Y4, Y4
+	VADDPS      128(R10), Y2, Y5
+	VADDPS      Y4, Y5, Y5
+	VADDPS      2048(R10), Y6, Y7
+	VFMADD231PS v41000000<>+0(SB), Y3, Y7
+	VFMADD231PS v40000000<>+0(SB), Y3, Y6
+	VFMADD231PS v40800000<>+0(SB), Y4, Y2
+	VMOVUPS     Y5, 128(R10)
+	VMOVUPS     Y6, 512(R10)
+	VMOVUPS     Y2, 896(R10)
+	VMOVUPS     Y7, 1280(R10)
+	VMOVUPS     576(R10), Y2
+	VMOVUPS     960(R10), Y3
+	VMOVUPS     1344(R10), Y4
+	VMOVUPS     1728(R10), Y5
+	VSUBPS      Y3, Y2, Y6
+	VADDPS      Y3, Y2, Y2
+	VSUBPS      Y5, Y4, Y3
+	VADDPS      Y5, Y4, Y4
+	VADDPS      192(R10), Y2, Y5
+	VADDPS      Y4, Y5, Y5
+	VADDPS      2112(R10), Y6, Y7
+	VFMADD231PS v41000000<>+0(SB), Y3, Y7
+	VFMADD231PS v40000000<>+0(SB), Y3, Y6
+	VFMADD231PS v40800000<>+0(SB), Y4, Y2
+	VMOVUPS     Y5, 192(R10)
+	VMOVUPS     Y6, 576(R10)
+	VMOVUPS     Y2, 960(R10)
+	VMOVUPS     Y7, 1344(R10)
+	VMOVUPS     640(R10), Y2
+	VMOVUPS     1024(R10), Y3
+	VMOVUPS     1408(R10), Y4
+	VMOVUPS     1792(R10), Y5
+	VSUBPS      Y3, Y2, Y6
+	VADDPS      Y3, Y2, Y2
+	VSUBPS      Y5, Y4, Y3
+	VADDPS      Y5, Y4, Y4
+	VADDPS      256(R10), Y2, Y5
+	VADDPS      Y4, Y5, Y5
+	VADDPS      2176(R10), Y6, Y7
+	VFMADD231PS v41000000<>+0(SB), Y3, Y7
+	VFMADD231PS v40000000<>+0(SB), Y3, Y6
+	VFMADD231PS v40800000<>+0(SB), Y4, Y2
+	VMOVUPS     Y5, 256(R10)
+	VMOVUPS     Y6, 640(R10)
+	VMOVUPS     Y2, 1024(R10)
+	VMOVUPS     Y7, 1408(R10)
+	VMOVUPS     704(R10), Y2
+	VMOVUPS     1088(R10), Y3
+	VMOVUPS     1472(R10), Y4
+	VMOVUPS     1856(R10), Y5
+	VSUBPS      Y3, Y2, Y6
+	VADDPS      Y3, Y2, Y2
+	VSUBPS      Y5, Y4, Y3
+	VADDPS      Y5, Y4, Y4
+	VADDPS      320(R10), Y2, Y5
+	VADDPS      Y4, Y5, Y5
+	VADDPS      2240(R10), Y6, Y7
+	VFMADD231PS v41000000<>+0(SB), Y3, Y7
+	VFMADD231PS v40000000<>+0(SB), Y3, Y6
+	VFMADD231PS v40800000<>+0(SB), Y4, Y2
+	VMOVUPS     Y5, 320(R10)
+	VMOVUPS     Y6, 704(R10)
+	VMOVUPS     Y2, 1088(R10)
+	VMOVUPS     Y7, 1472(R10)
+	VMOVUPS     64(R10), Y2
+	VMOVUPS     128(R10), Y3
+	VMOVUPS     192(R10), Y4
+	VMOVUPS     256(R10), Y5
+	VSUBPS      Y3, Y2, Y6
+	VADDPS      Y3, Y2, Y2
+	VSUBPS      Y5, Y4, Y3
+	VADDPS      Y5, Y4, Y4
+	VADDPS      (R10), Y2, Y5
+	VADDPS      Y4, Y5, Y5
+	VADDPS      320(R10), Y6, Y7
+	VFMADD231PS v41000000<>+0(SB), Y3, Y7
+	VFMADD231PS v40000000<>+0(SB), Y3, Y6
+	VFMADD231PS v40800000<>+0(SB), Y4, Y2
+	VMOVUPS     448(R10), Y3
+	VMOVUPS     512(R10), Y4
+	VMOVUPS     576(R10), Y8
+	VMOVUPS     640(R10), Y9
+	VSUBPS      Y4, Y3, Y10
+	VADDPS      Y4, Y3, Y3
+	VSUBPS      Y9, Y8, Y4
+	VADDPS      Y9, Y8, Y8
+	VADDPS      384(R10), Y3, Y9
+	VADDPS      Y8, Y9, Y9
+	VADDPS      704(R10), Y10, Y11
+	VFMADD231PS v41000000<>+0(SB), Y4, Y11
+	VFMADD231PS v40000000<>+0(SB), Y4, Y10
+	VFMADD231PS v40800000<>+0(SB), Y8, Y3
+	VMAXPS      Y6, Y5, Y4
+	VMAXPS      Y10, Y9, Y8
+	VCMPPS      $0x03, Y6, Y5, Y12
+	VCMPPS      $0x03, Y10, Y9, Y13
+	VORPS       Y13, Y12, Y12
+	VMOVMSKPS   Y12, R11
+	TESTL       R11, R11
+	JNZ         nant00
+	VCMPPS      $0x1e, Y5, Y6, Y12
+	VCMPPS      $0x1e, Y9, Y10, Y13
+	VCMPPS      $0x1e, Y4, Y8, Y5
+	VMAXPS      Y8, Y4, Y4
+	VPADDD      vfffffffe<>+0(SB), Y13, Y13
+	VBLENDVPS   Y5, Y13, Y12, Y5
+	VPABSD      Y5, Y5
+	JMP         bestt00
+
+nant00:
+	VMOVAPS      Y5, Y4
+	VXORPS       Y5, Y5, Y5
+	VBROADCASTSS f00000001<>+0(SB), Y8
+	VXORPS       Y12, Y12, Y12
+	VPADDD       Y8, Y12, Y12
+	VCMPPS       $0x1e, Y4, Y6, Y13
+	VCMPPS       $0x03, Y6, Y6, Y14
+	VORPS        Y14, Y13, Y13
+	VBLENDVPS    Y13, Y6, Y4, Y4
+	VBLENDVPS    Y13, Y12, Y5, Y5
+	VPADDD       Y8, Y12, Y12
+	VCMPPS       $0x1e, Y4, Y9, Y6
+	VCMPPS       $0x03, Y9, Y9, Y13
+	VORPS        Y13, Y6, Y6
+	VBLENDVPS    Y6, Y9, Y4, Y4
+	VBLENDVPS    Y6, Y12, Y5, Y5
+	VPADDD       Y8, Y12, Y12
+	VCMPPS       $0x1e, Y4, Y10, Y6
+	VCMPPS       $0x03, Y10, Y10, Y8
+	VORPS        Y8, Y6, Y6
+	VBLENDVPS    Y6, Y10, Y4, Y4
+	VBLENDVPS    Y6, Y12, Y5, Y5
+
+bestt00:
+	VMAXPS       Y4, Y0, Y4
+	VMASKMOVPS   Y4, Y1, (DX)
+	VMOVQ        (BX), X4
+	VEXTRACTI128 $0x01, Y1, X6
+	VPACKSSDW    X6, X1, X6
+	VPACKSSWB    X6, X6, X6
+	VEXTRACTI128 $0x01, Y5, X8
+	VPACKSSDW    X8, X5, X5
+	VPACKSSWB    X5, X5, X5
+	VPBLENDVB    X6, X5, X4, X4
+	VMOVQ        X4, (BX)
+	VMAXPS       Y7, Y2, Y4
+	VMAXPS       Y11, Y3, Y5
+	VCMPPS       $0x03, Y7, Y2, Y6
+	VCMPPS       $0x03, Y11, Y3, Y8
+	VORPS        Y8, Y6, Y6
+	VMOVMSKPS    Y6, R11
+	TESTL        R11, R11
+	JNZ          nant01
+	VCMPPS       $0x1e, Y2, Y7, Y6
+	VCMPPS       $0x1e, Y3, Y11, Y8
+	VCMPPS       $0x1e, Y4, Y5, Y2
+	VMAXPS       Y5, Y4, Y4
+	VPADDD       vfffffffe<>+0(SB), Y8, Y8
+	VBLENDVPS    Y2, Y8, Y6, Y2
+	VPABSD       Y2, Y2
+	JMP          bestt01
+
+nant01:
+	VMOVAPS      Y2, Y4
+	VXORPS       Y2, Y2, Y2
+	VBROADCASTSS f00000001<>+0(SB), Y5
+	VXORPS       Y6, Y6, Y6
+	VPADDD       Y5, Y6, Y6
+	VCMPPS       $0x1e, Y4, Y7, Y8
+	VCMPPS       $0x03, Y7, Y7, Y9
 	VORPS        Y9, Y8, Y8
-	VMOVMSKPS    Y8, R10
-	TESTL        R10, R10
-	JNZ          nant
-	VBROADCASTSS f00000003<>+0(SB), Y8
-	VCMPPS       $0x00, Y7, Y3, Y3
-	VPADDD       Y3, Y8, Y8
-	VCMPPS       $0x00, Y7, Y5, Y5
+	VBLENDVPS    Y8, Y7, Y4, Y4
+	VBLENDVPS    Y8, Y6, Y2, Y2
+	VPADDD       Y5, Y6, Y6
+	VCMPPS       $0x1e, Y4, Y3, Y7
+	VCMPPS       $0x03, Y3, Y3, Y8
+	VORPS        Y8, Y7, Y7
+	VBLENDVPS    Y7, Y3, Y4, Y4
+	VBLENDVPS    Y7, Y6, Y2, Y2
+	VPADDD       Y5, Y6, Y6
+	VCMPPS       $0x1e, Y4, Y11, Y3
+	VCMPPS       $0x03, Y11, Y11, Y5
 	VORPS        Y5, Y3, Y3
-	VPADDD       Y3, Y8, Y8
-	VCMPPS       $0x00, Y7, Y4, Y4
-	VORPS        Y4, Y3, Y3
-	VPADDD       Y3, Y8, Y8
-	JMP          storet
+	VBLENDVPS    Y3, Y11, Y4, Y4
+	VBLENDVPS    Y3, Y6, Y2, Y2
 
-nant:
-	VMOVAPS   Y3, Y7
-	VXORPS    Y8, Y8, Y8
-	VXORPS    Y3, Y3, Y3
-	VPADDD    Y0, Y3, Y3
-	VCMPPS    $0x1e, Y7, Y5, Y9
-	VCMPPS    $0x03, Y5, Y5, Y10
-	VORPS     Y10, Y9, Y9
-	VBLENDVPS Y9, Y5, Y7, Y7
-	VBLENDVPS Y9, Y3, Y8, Y8
-	VPADDD    Y0, Y3, Y3
-	VCMPPS    $0x1e, Y7, Y4, Y5
-	VCMPPS    $0x03, Y4, Y4, Y9
-	VORPS     Y9, Y5, Y5
-	VBLENDVPS Y5, Y4, Y7, Y7
-	VBLENDVPS Y5, Y3, Y8, Y8
-	VPADDD    Y0, Y3, Y3
-	VCMPPS    $0x1e, Y7, Y6, Y4
-	VCMPPS    $0x03, Y6, Y6, Y5
-	VORPS     Y5, Y4, Y4
-	VBLENDVPS Y4, Y6, Y7, Y7
-	VBLENDVPS Y4, Y3, Y8, Y8
+bestt01:
+	VMAXPS       Y4, Y0, Y4
+	VMASKMOVPS   Y4, Y1, (DX)(SI*4)
+	VMOVQ        (BX)(SI*1), X3
+	VEXTRACTI128 $0x01, Y1, X4
+	VPACKSSDW    X4, X1, X4
+	VPACKSSWB    X4, X4, X4
+	VEXTRACTI128 $0x01, Y2, X5
+	VPACKSSDW    X5, X2, X2
+	VPACKSSWB    X2, X2, X2
+	VPBLENDVB    X4, X2, X3, X3
+	VMOVQ        X3, (BX)(SI*1)
+	VMOVUPS      832(R10), Y2
+	VMOVUPS      896(R10), Y3
+	VMOVUPS      960(R10), Y4
+	VMOVUPS      1024(R10), Y5
+	VSUBPS       Y3, Y2, Y6
+	VADDPS       Y3, Y2, Y2
+	VSUBPS       Y5, Y4, Y3
+	VADDPS       Y5, Y4, Y4
+	VADDPS       768(R10), Y2, Y5
+	VADDPS       Y4, Y5, Y5
+	VADDPS       1088(R10), Y6, Y7
+	VFMADD231PS  v41000000<>+0(SB), Y3, Y7
+	VFMADD231PS  v40000000<>+0(SB), Y3, Y6
+	VFMADD231PS  v40800000<>+0(SB), Y4, Y2
+	VMOVUPS      1216(R10), Y3
+	VMOVUPS      1280(R10), Y4
+	VMOVUPS      1344(R10), Y8
+	VMOVUPS      1408(R10), Y9
+	VSUBPS       Y4, Y3, Y10
+	VADDPS       Y4, Y3, Y3
+	VSUBPS       Y9, Y8, Y4
+	VADDPS       Y9, Y8, Y8
+	VADDPS       1152(R10), Y3, Y9
+	VADDPS       Y8, Y9, Y9
+	VADDPS       1472(R10), Y10, Y11
+	VFMADD231PS  v41000000<>+0(SB), Y4, Y11
+	VFMADD231PS  v40000000<>+0(SB), Y4, Y10
+	VFMADD231PS  v40800000<>+0(SB), Y8, Y3
+	LEAQ         (DX)(DI*1), R11
+	LEAQ         (BX)(R8*1), R12
+	VMAXPS       Y6, Y5, Y4
+	VMAXPS       Y10, Y9, Y8
+	VCMPPS       $0x03, Y6, Y5, Y12
+	VCMPPS       $0x03, Y10, Y9, Y13
+	VORPS        Y13, Y12, Y12
+	VMOVMSKPS    Y12, R13
+	TESTL        R13, R13
+	JNZ          nant10
+	VCMPPS       $0x1e, Y5, Y6, Y12
+	VCMPPS       $0x1e, Y9, Y10, Y13
+	VCMPPS       $0x1e, Y4, Y8, Y5
+	VMAXPS       Y8, Y4, Y4
+	VPADDD       vfffffffe<>+0(SB), Y13, Y13
+	VBLENDVPS    Y5, Y13, Y12, Y5
+	VPABSD       Y5, Y5
+	JMP          bestt10
 
-storet:
-	TESTQ  DI, DI
-	JZ     lineart
-	VMAXPS Y7, Y1, Y7
+nant10:
+	VMOVAPS      Y5, Y4
+	VXORPS       Y5, Y5, Y5
+	VBROADCASTSS f00000001<>+0(SB), Y8
+	VXORPS       Y12, Y12, Y12
+	VPADDD       Y8, Y12, Y12
+	VCMPPS       $0x1e, Y4, Y6, Y13
+	VCMPPS       $0x03, Y6, Y6, Y14
+	VORPS        Y14, Y13, Y13
+	VBLENDVPS    Y13, Y6, Y4, Y4
+	VBLENDVPS    Y13, Y12, Y5, Y5
+	VPADDD       Y8, Y12, Y12
+	VCMPPS       $0x1e, Y4, Y9, Y6
+	VCMPPS       $0x03, Y9, Y9, Y13
+	VORPS        Y13, Y6, Y6
+	VBLENDVPS    Y6, Y9, Y4, Y4
+	VBLENDVPS    Y6, Y12, Y5, Y5
+	VPADDD       Y8, Y12, Y12
+	VCMPPS       $0x1e, Y4, Y10, Y6
+	VCMPPS       $0x03, Y10, Y10, Y8
+	VORPS        Y8, Y6, Y6
+	VBLENDVPS    Y6, Y10, Y4, Y4
+	VBLENDVPS    Y6, Y12, Y5, Y5
 
-lineart:
-	VMASKMOVPS   Y7, Y2, (DX)
-	VEXTRACTI128 $0x01, Y8, X2
-	VPACKUSDW    X2, X8, X2
-	VPACKUSWB    X2, X2, X2
-	VMOVQ        X2, (BX)
-	ADDQ         $0x20, R9
-	ADDQ         R8, BX
-	LEAQ         (DX)(R8*4), DX
+bestt10:
+	VMAXPS       Y4, Y0, Y4
+	VMASKMOVPS   Y4, Y1, (R11)
+	VMOVQ        (R12), X4
+	VEXTRACTI128 $0x01, Y1, X6
+	VPACKSSDW    X6, X1, X6
+	VPACKSSWB    X6, X6, X6
+	VEXTRACTI128 $0x01, Y5, X8
+	VPACKSSDW    X8, X5, X5
+	VPACKSSWB    X5, X5, X5
+	VPBLENDVB    X6, X5, X4, X4
+	VMOVQ        X4, (R12)
+	VMAXPS       Y7, Y2, Y4
+	VMAXPS       Y11, Y3, Y5
+	VCMPPS       $0x03, Y7, Y2, Y6
+	VCMPPS       $0x03, Y11, Y3, Y8
+	VORPS        Y8, Y6, Y6
+	VMOVMSKPS    Y6, R13
+	TESTL        R13, R13
+	JNZ          nant11
+	VCMPPS       $0x1e, Y2, Y7, Y6
+	VCMPPS       $0x1e, Y3, Y11, Y8
+	VCMPPS       $0x1e, Y4, Y5, Y2
+	VMAXPS       Y5, Y4, Y4
+	VPADDD       vfffffffe<>+0(SB), Y8, Y8
+	VBLENDVPS    Y2, Y8, Y6, Y2
+	VPABSD       Y2, Y2
+	JMP          bestt11
+
+nant11:
+	VMOVAPS      Y2, Y4
+	VXORPS       Y2, Y2, Y2
+	VBROADCASTSS f00000001<>+0(SB), Y5
+	VXORPS       Y6, Y6, Y6
+	VPADDD       Y5, Y6, Y6
+	VCMPPS       $0x1e, Y4, Y7, Y8
+	VCMPPS       $0x03, Y7, Y7, Y9
+	VORPS        Y9, Y8, Y8
+	VBLENDVPS    Y8, Y7, Y4, Y4
+	VBLENDVPS    Y8, Y6, Y2, Y2
+	VPADDD       Y5, Y6, Y6
+	VCMPPS       $0x1e, Y4, Y3, Y7
+	VCMPPS       $0x03, Y3, Y3, Y8
+	VORPS        Y8, Y7, Y7
+	VBLENDVPS    Y7, Y3, Y4, Y4
+	VBLENDVPS    Y7, Y6, Y2, Y2
+	VPADDD       Y5, Y6, Y6
+	VCMPPS       $0x1e, Y4, Y11, Y3
+	VCMPPS       $0x03, Y11, Y11, Y5
+	VORPS        Y5, Y3, Y3
+	VBLENDVPS    Y3, Y11, Y4, Y4
+	VBLENDVPS    Y3, Y6, Y2, Y2
+
+bestt11:
+	VMAXPS       Y4, Y0, Y4
+	VMASKMOVPS   Y4, Y1, (R11)(SI*4)
+	VMOVQ        (R12)(SI*1), X3
+	VEXTRACTI128 $0x01, Y1, X4
+	VPACKSSDW    X4, X1, X1
+	VPACKSSWB    X1, X1, X1
+	VEXTRACTI128 $0x01, Y2, X4
+	VPACKSSDW    X4, X2, X2
+	VPACKSSWB    X2, X2, X2
+	VPBLENDVB    X1, X2, X3, X3
+	VMOVQ        X3, (R12)(SI*1)
+	ADDQ         $0x20, R10
+	ADDQ         R9, BX
+	LEAQ         (DX)(R9*4), DX
 
 done:
-	ADDQ $0x00000440, AX
-	SUBQ $0x00000440, CX
-	ADDQ yGap+48(FP), DX
-	ADDQ argGap+56(FP), BX
-	DECQ SI
-	JNZ  pixel
+	ADDQ $0x00000940, AX
+	SUBQ $0x00000940, CX
+	ADDQ yGap+64(FP), DX
+	ADDQ argGap+80(FP), BX
+	MOVQ tiles+40(FP), R9
+	DECQ R9
+	MOVQ R9, tiles+40(FP)
+	JNZ  tile
 	VZEROUPPER
 	RET
+
+DATA v41000000<>+0(SB)/4, $0x41000000
+DATA v41000000<>+4(SB)/4, $0x41000000
+DATA v41000000<>+8(SB)/4, $0x41000000
+DATA v41000000<>+12(SB)/4, $0x41000000
+DATA v41000000<>+16(SB)/4, $0x41000000
+DATA v41000000<>+20(SB)/4, $0x41000000
+DATA v41000000<>+24(SB)/4, $0x41000000
+DATA v41000000<>+28(SB)/4, $0x41000000
+GLOBL v41000000<>(SB), RODATA|NOPTR, $32
+
+DATA v40000000<>+0(SB)/4, $0x40000000
+DATA v40000000<>+4(SB)/4, $0x40000000
+DATA v40000000<>+8(SB)/4, $0x40000000
+DATA v40000000<>+12(SB)/4, $0x40000000
+DATA v40000000<>+16(SB)/4, $0x40000000
+DATA v40000000<>+20(SB)/4, $0x40000000
+DATA v40000000<>+24(SB)/4, $0x40000000
+DATA v40000000<>+28(SB)/4, $0x40000000
+GLOBL v40000000<>(SB), RODATA|NOPTR, $32
 
 // func maxPoolBack256(dy *float32, arg *uint8, taps *int64, count uintptr, dx *float32, channels uintptr, pixels uintptr, step uintptr, masks int64)
 // Requires: AVX, AVX2
@@ -2090,6 +4002,9 @@ GLOBL f3d2aaaab<>(SB), RODATA|NOPTR, $4
 
 DATA f3e2aaaab<>+0(SB)/4, $0x3e2aaaab
 GLOBL f3e2aaaab<>(SB), RODATA|NOPTR, $4
+
+DATA f3f000000<>+0(SB)/4, $0x3f000000
+GLOBL f3f000000<>(SB), RODATA|NOPTR, $4
 
 DATA f3f800000<>+0(SB)/4, $0x3f800000
 GLOBL f3f800000<>(SB), RODATA|NOPTR, $4

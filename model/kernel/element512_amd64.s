@@ -121,141 +121,138 @@ TEXT ·maxPool4w512(SB), NOSPLIT, $0-72
 	MOVQ         8(DI), R9
 	MOVQ         16(DI), R10
 	MOVQ         24(DI), DI
-	VBROADCASTSS f00000001<>+0(SB), Z0
-	VPXORD       Z1, Z1, Z1
+	VPXORD       Z0, Z0, Z0
+	TESTQ        SI, SI
+	JNZ          floor
+	VBROADCASTSS fff800000<>+0(SB), Z0
 
+floor:
 pixel:
-	MOVQ channels+32(FP), R11
-	MOVQ AX, R12
-	CMPQ R11, $0x10
+	MOVQ channels+32(FP), SI
+	MOVQ AX, R11
+	CMPQ SI, $0x10
 	JLT  tail
 
 full:
-	VMOVUPS      (R12)(R8*1), Z2
-	VMOVUPS      (R12)(R9*1), Z3
-	VMOVUPS      (R12)(R10*1), Z4
-	VMOVUPS      (R12)(DI*1), Z5
-	VMAXPS       Z3, Z2, Z6
-	VMAXPS       Z5, Z4, Z7
-	VMAXPS       Z7, Z6, Z6
-	VCMPPS       $0x03, Z3, Z2, K1
-	VCMPPS       $0x03, Z5, Z4, K2
+	VMOVUPS      (R11)(R8*1), Z1
+	VMOVUPS      (R11)(R9*1), Z2
+	VMOVUPS      (R11)(R10*1), Z3
+	VMOVUPS      (R11)(DI*1), Z4
+	VMAXPS       Z2, Z1, Z5
+	VMAXPS       Z4, Z3, Z7
+	VMAXPS       Z7, Z5, Z5
+	VCMPPS       $0x03, Z2, Z1, K1
+	VCMPPS       $0x03, Z4, Z3, K2
 	KORTESTW     K2, K1
 	JNZ          nanf
-	VBROADCASTSS f00000003<>+0(SB), Z8
-	VCMPPS       $0x00, Z6, Z4, K1
-	VBROADCASTSS f00000002<>+0(SB), Z4
-	VMOVDQA32    Z4, K1, Z8
-	VCMPPS       $0x00, Z6, Z3, K1
-	VBROADCASTSS f00000001<>+0(SB), Z4
-	VMOVDQA32    Z4, K1, Z8
-	VCMPPS       $0x00, Z6, Z2, K1
-	VBROADCASTSS f00000000<>+0(SB), Z4
-	VMOVDQA32    Z4, K1, Z8
-	JMP          storef
+	VBROADCASTSS f00000003<>+0(SB), Z6
+	VCMPPS       $0x00, Z5, Z3, K1
+	VBROADCASTSS f00000002<>+0(SB), Z3
+	VMOVDQA32    Z3, K1, Z6
+	VCMPPS       $0x00, Z5, Z2, K1
+	VBROADCASTSS f00000001<>+0(SB), Z3
+	VMOVDQA32    Z3, K1, Z6
+	VCMPPS       $0x00, Z5, Z1, K1
+	VBROADCASTSS f00000000<>+0(SB), Z3
+	VMOVDQA32    Z3, K1, Z6
+	JMP          bestf
 
 nanf:
-	VMOVAPS   Z2, Z6
-	VPXORD    Z8, Z8, Z8
-	VPXORD    Z9, Z9, Z9
-	VPADDD    Z0, Z9, Z9
-	VCMPPS    $0x1e, Z6, Z3, K1
-	VCMPPS    $0x03, Z3, Z3, K2
-	KORW      K1, K2, K1
-	VMOVAPS   Z3, K1, Z6
-	VMOVDQA32 Z9, K1, Z8
-	VPADDD    Z0, Z9, Z9
-	VCMPPS    $0x1e, Z6, Z4, K1
-	VCMPPS    $0x03, Z4, Z4, K2
-	KORW      K1, K2, K1
-	VMOVAPS   Z4, K1, Z6
-	VMOVDQA32 Z9, K1, Z8
-	VPADDD    Z0, Z9, Z9
-	VCMPPS    $0x1e, Z6, Z5, K1
-	VCMPPS    $0x03, Z5, Z5, K2
-	KORW      K1, K2, K1
-	VMOVAPS   Z5, K1, Z6
-	VMOVDQA32 Z9, K1, Z8
+	VMOVAPS      Z1, Z5
+	VPXORD       Z6, Z6, Z6
+	VBROADCASTSS f00000001<>+0(SB), Z1
+	VPXORD       Z8, Z8, Z8
+	VPADDD       Z1, Z8, Z8
+	VCMPPS       $0x1e, Z5, Z2, K1
+	VCMPPS       $0x03, Z2, Z2, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z2, K1, Z5
+	VMOVDQA32    Z8, K1, Z6
+	VPADDD       Z1, Z8, Z8
+	VCMPPS       $0x1e, Z5, Z3, K1
+	VCMPPS       $0x03, Z3, Z3, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z3, K1, Z5
+	VMOVDQA32    Z8, K1, Z6
+	VPADDD       Z1, Z8, Z8
+	VCMPPS       $0x1e, Z5, Z4, K1
+	VCMPPS       $0x03, Z4, Z4, K2
+	KORW         K1, K2, K1
+	VMOVAPS      Z4, K1, Z5
+	VMOVDQA32    Z8, K1, Z6
 
-storef:
-	TESTQ  SI, SI
-	JZ     linearf
-	VMAXPS Z6, Z1, Z6
-
-linearf:
-	VMOVUPS Z6, (CX)
-	VPMOVDB Z8, (DX)
-	ADDQ    $0x40, R12
-	MOVQ    $0x00000010, R13
-	ADDQ    R13, DX
-	LEAQ    (CX)(R13*4), CX
-	SUBQ    $0x10, R11
-	CMPQ    R11, $0x10
+bestf:
+	VMAXPS  Z5, Z0, Z5
+	VMOVUPS Z5, (CX)
+	VPMOVDB Z6, (DX)
+	ADDQ    $0x40, R11
+	MOVQ    $0x00000010, R12
+	ADDQ    R12, DX
+	LEAQ    (CX)(R12*4), CX
+	SUBQ    $0x10, SI
+	CMPQ    SI, $0x10
 	JGE     full
 
 tail:
-	TESTQ        R11, R11
+	TESTQ        SI, SI
 	JZ           done
-	MOVL         $-1, R13
-	BZHIL        R11, R13, R13
-	KMOVW        R13, K1
-	VMOVUPS.Z    (R12)(R8*1), K1, Z2
-	VMOVUPS.Z    (R12)(R9*1), K1, Z3
-	VMOVUPS.Z    (R12)(R10*1), K1, Z4
-	VMOVUPS.Z    (R12)(DI*1), K1, Z5
-	VMAXPS       Z3, Z2, Z6
-	VMAXPS       Z5, Z4, Z7
-	VMAXPS       Z7, Z6, Z6
-	VCMPPS       $0x03, Z3, Z2, K2
-	VCMPPS       $0x03, Z5, Z4, K3
+	MOVL         $-1, R12
+	BZHIL        SI, R12, R12
+	KMOVW        R12, K1
+	VMOVUPS.Z    (R11)(R8*1), K1, Z1
+	VMOVUPS.Z    (R11)(R9*1), K1, Z2
+	VMOVUPS.Z    (R11)(R10*1), K1, Z3
+	VMOVUPS.Z    (R11)(DI*1), K1, Z4
+	VMAXPS       Z2, Z1, Z5
+	VMAXPS       Z4, Z3, Z7
+	VMAXPS       Z7, Z5, Z5
+	VCMPPS       $0x03, Z2, Z1, K2
+	VCMPPS       $0x03, Z4, Z3, K3
 	KORTESTW     K3, K2
 	JNZ          nant
-	VBROADCASTSS f00000003<>+0(SB), Z10
-	VCMPPS       $0x00, Z6, Z4, K2
-	VBROADCASTSS f00000002<>+0(SB), Z4
-	VMOVDQA32    Z4, K2, Z10
-	VCMPPS       $0x00, Z6, Z3, K2
-	VBROADCASTSS f00000001<>+0(SB), Z4
-	VMOVDQA32    Z4, K2, Z10
-	VCMPPS       $0x00, Z6, Z2, K2
-	VBROADCASTSS f00000000<>+0(SB), Z4
-	VMOVDQA32    Z4, K2, Z10
-	JMP          storet
+	VBROADCASTSS f00000003<>+0(SB), Z9
+	VCMPPS       $0x00, Z5, Z3, K2
+	VBROADCASTSS f00000002<>+0(SB), Z3
+	VMOVDQA32    Z3, K2, Z9
+	VCMPPS       $0x00, Z5, Z2, K2
+	VBROADCASTSS f00000001<>+0(SB), Z3
+	VMOVDQA32    Z3, K2, Z9
+	VCMPPS       $0x00, Z5, Z1, K2
+	VBROADCASTSS f00000000<>+0(SB), Z3
+	VMOVDQA32    Z3, K2, Z9
+	JMP          bestt
 
 nant:
-	VMOVAPS   Z2, Z6
-	VPXORD    Z10, Z10, Z10
-	VPXORD    Z11, Z11, Z11
-	VPADDD    Z0, Z11, Z11
-	VCMPPS    $0x1e, Z6, Z3, K2
-	VCMPPS    $0x03, Z3, Z3, K3
-	KORW      K2, K3, K2
-	VMOVAPS   Z3, K2, Z6
-	VMOVDQA32 Z11, K2, Z10
-	VPADDD    Z0, Z11, Z11
-	VCMPPS    $0x1e, Z6, Z4, K2
-	VCMPPS    $0x03, Z4, Z4, K3
-	KORW      K2, K3, K2
-	VMOVAPS   Z4, K2, Z6
-	VMOVDQA32 Z11, K2, Z10
-	VPADDD    Z0, Z11, Z11
-	VCMPPS    $0x1e, Z6, Z5, K2
-	VCMPPS    $0x03, Z5, Z5, K3
-	KORW      K2, K3, K2
-	VMOVAPS   Z5, K2, Z6
-	VMOVDQA32 Z11, K2, Z10
+	VMOVAPS      Z1, Z5
+	VPXORD       Z9, Z9, Z9
+	VBROADCASTSS f00000001<>+0(SB), Z1
+	VPXORD       Z10, Z10, Z10
+	VPADDD       Z1, Z10, Z10
+	VCMPPS       $0x1e, Z5, Z2, K2
+	VCMPPS       $0x03, Z2, Z2, K3
+	KORW         K2, K3, K2
+	VMOVAPS      Z2, K2, Z5
+	VMOVDQA32    Z10, K2, Z9
+	VPADDD       Z1, Z10, Z10
+	VCMPPS       $0x1e, Z5, Z3, K2
+	VCMPPS       $0x03, Z3, Z3, K3
+	KORW         K2, K3, K2
+	VMOVAPS      Z3, K2, Z5
+	VMOVDQA32    Z10, K2, Z9
+	VPADDD       Z1, Z10, Z10
+	VCMPPS       $0x1e, Z5, Z4, K2
+	VCMPPS       $0x03, Z4, Z4, K3
+	KORW         K2, K3, K2
+	VMOVAPS      Z4, K2, Z5
+	VMOVDQA32    Z10, K2, Z9
 
-storet:
-	TESTQ  SI, SI
-	JZ     lineart
-	VMAXPS Z6, Z1, Z6
-
-lineart:
-	VMOVUPS Z6, K1, (CX)
-	VPMOVDB Z10, K1, (DX)
-	ADDQ    $0x40, R12
-	ADDQ    R11, DX
-	LEAQ    (CX)(R11*4), CX
+bestt:
+	VMAXPS  Z5, Z0, Z5
+	VMOVUPS Z5, K1, (CX)
+	VPMOVDB Z9, K1, (DX)
+	ADDQ    $0x40, R11
+	ADDQ    SI, DX
+	LEAQ    (CX)(SI*4), CX
 
 done:
 	ADDQ step+48(FP), AX
@@ -263,6 +260,9 @@ done:
 	JNZ  pixel
 	VZEROUPPER
 	RET
+
+DATA fff800000<>+0(SB)/4, $0xff800000
+GLOBL fff800000<>(SB), RODATA|NOPTR, $4
 
 DATA f00000003<>+0(SB)/4, $0x00000003
 GLOBL f00000003<>(SB), RODATA|NOPTR, $4

@@ -10,10 +10,10 @@ type ops struct {
 	live            func(dy, y *float32, arg *uint8, pixels, n uintptr, place, taps *int32, keep *float32, offset *int32, relu uintptr, masks int64)
 	maxPool         func(x *float32, taps *int64, count uintptr, y *float32, arg *uint8, channels, pixels, step, relu uintptr, masks int64)
 	maxPool4        func(x *float32, taps *int64, y *float32, arg *uint8, channels, pixels, step, relu uintptr, masks int64)
-	winogradIn      func(x, d *float32, tiles, channels, row, tile, factor uintptr, masks int64) // may be nil, as the next three
+	winogradIn      func(x, d *float32, tiles, channels, row, tile uintptr, masks int64) // may be nil, as the next three
 	winogradWeights func(w, d *float32, rows, cols, row, tap, factor uintptr, masks int64)
-	winogradProduct [7]func(a, b, c *float32, blocks, count, depth, factor uintptr) // by tiles of a block
-	winogradPool    func(m, bias, y *float32, arg *uint8, channels, tiles, yGap, argGap, relu uintptr, masks int64)
+	winogradProduct [7]func(a, b, c *float32, blocks, count, depth, tile uintptr) // by tiles of a block
+	winogradPool    func(m, bias, y *float32, arg *uint8, channels, tiles, out, yRow, yGap, argRow, argGap, relu uintptr, masks int64)
 	convPool        [16]func(x, b, bias, y *float32, arg *uint8, s *int64, pixels, relu uintptr) // by inputs of a run
 	maxPoolBack     func(dy *float32, arg *uint8, taps *int64, count uintptr, dx *float32, channels, pixels, step uintptr, masks int64)
 	relu, tanh      func(y *float32, n uintptr, masks int64)

@@ -18,7 +18,7 @@ var ops256 = ops{
 	maxPool: maxPool256, maxPool4: maxPool4w256, maxPoolBack: maxPoolBack256,
 	convPool:   [16]func(x, b, bias, y *float32, arg *uint8, s *int64, pixels, relu uintptr){3: convPool3x256, 5: convPool5x256, 9: convPool9x256, 15: convPool15x256},
 	winogradIn: winogradIn256, winogradWeights: winogradWeights256, winogradPool: winogradPool256,
-	winogradProduct: [7]func(a, b, c *float32, blocks, count, depth, factor uintptr){1: winogradProduct1w256, winogradProduct2w256, winogradProduct3w256, winogradProduct4w256, winogradProduct5w256, winogradProduct6w256},
+	winogradProduct: [7]func(a, b, c *float32, blocks, count, depth, tile uintptr){1: winogradProduct1w256, winogradProduct2w256, winogradProduct3w256, winogradProduct4w256, winogradProduct5w256, winogradProduct6w256},
 	relu:            relu256, tanh: tanh256, reluBack: reluBack256, tanhBack: tanhBack256,
 	axpy: axpy256, axpyClear: axpyClear256, scale: scale256, axpy64: axpy64256, squares: squares256, adam: adam256, momentum: momentum256,
 }

@@ -22,12 +22,12 @@ type winogradCase struct {
 }
 
 func randomWinograd(t *testing.T, r *rand.Rand, path *Path) *winogradCase {
-	c := &winogradCase{channels: 1 + r.IntN(40), out: 1 + r.IntN(70), width: 1 + r.IntN(9), height: 1 + r.IntN(5), relu: r.IntN(2) == 0}
+	c := &winogradCase{channels: 1 + r.IntN(40), out: 1 + r.IntN(70), width: 2 + r.IntN(9), height: 2 + r.IntN(5), relu: r.IntN(2) == 0}
 	switch r.IntN(8) {
 	case 0: // parts of a row, and of the factors
-		c.channels, c.out, c.width, c.height = 340+r.IntN(30), 1+r.IntN(20), 1+r.IntN(20), 1+r.IntN(2)
+		c.channels, c.out, c.width, c.height = 340+r.IntN(30), 1+r.IntN(20), 2+r.IntN(30), 2+r.IntN(3)
 	case 1: // several bands
-		c.width, c.height = 10+r.IntN(10), 3+r.IntN(4)
+		c.width, c.height = 12+r.IntN(10), 5+r.IntN(6)
 	}
 	c.xRow, c.yRow = (2*c.width+2)*c.channels+r.IntN(20), c.width*c.out+r.IntN(20)
 	c.x = guarded(t, r, (2*c.height+1)*c.xRow+(2*c.width+2)*c.channels)
@@ -58,7 +58,7 @@ func (c *winogradCase) outputs(row, column, o int) (y [4]float64, size float64) 
 
 func onWinograd(t *testing.T, f func(t *testing.T, path *Path)) {
 	onEachPath(t, func(t *testing.T, path *Path) {
-		if path.NewWinograd(1, 1, 1, 1) == nil {
+		if path.NewWinograd(1, 1, 2, 2) == nil {
 			t.Skip("the path computes convolutions directly")
 		}
 		f(t, path)
@@ -98,8 +98,8 @@ func TestWinograd(t *testing.T) {
 	})
 }
 
-// Errors against float64 are no larger than those of the direct form: what the transforms
-// add is made up for by sums that are a ninth as long.
+// Errors against float64 are four to six times those of the direct form: the transforms add
+// up what is up to 100 times as large as the outputs, the sums are a ninth as long.
 func TestWinogradAccuracy(t *testing.T) {
 	onWinograd(t, func(t *testing.T, path *Path) {
 		r := rand.New(rand.NewPCG(81, 1))
@@ -125,7 +125,7 @@ func TestWinogradAccuracy(t *testing.T) {
 			rms := math.Sqrt(squares / float64(size))
 			mean := func(e float64) float64 { return math.Sqrt(e/float64(size)) / rms }
 			t.Logf("%d to %d channels: root mean square %.2g, direct %.2g; most %.2g, direct %.2g", c.channels, c.out, mean(err), mean(errDirect), most/rms, mostDirect/rms)
-			if err > errDirect {
+			if err > 8*8*errDirect {
 				t.Errorf("%d to %d channels: the error is %.2g, that of the direct form %.2g", c.channels, c.out, mean(err), mean(errDirect))
 			}
 		}
@@ -159,78 +159,133 @@ func (c *winogradCase) pool(path *Path, full, y []float32, arg []uint8) {
 func TestWinogradTies(t *testing.T) {
 	onWinograd(t, func(t *testing.T, path *Path) {
 		const out = 27
-		nan := float32(math.NaN())
-		w := path.NewWinograd(1, out, 1, 1)
-		for _, c := range []struct {
-			y    [4]float32
-			want uint8
-		}{
-			{[4]float32{5, 5, 5, 5}, 0}, {[4]float32{1, 5, 5, 5}, 1}, {[4]float32{1, 2, 5, 5}, 2}, {[4]float32{1, 2, 3, 5}, 3}, {[4]float32{9, nan, 9, 9}, 1},
-			{[4]float32{9, nan, 9, nan}, 3}, {[4]float32{-2, -1, -1, -3}, 1}, {[4]float32{nan, nan, nan, nan}, 3}, {[4]float32{-5, -5, -5, -5}, 0},
-		} {
-			for _, relu := range []bool{false, true} {
-				s := w.NewScratch()
-				for i := range panelCols { // y = m00, -m03, -m30, m33
-					s.products[0*panelCols+i] = c.y[0]
-					s.products[3*panelCols+i] = -c.y[1]
-					s.products[12*panelCols+i] = -c.y[2]
-					s.products[15*panelCols+i] = c.y[3]
+		r := rand.New(rand.NewPCG(83, 1))
+		w := path.NewWinograd(1, out, 2, 2)
+		for range 300 {
+			// Products that give any outputs y, exactly: m = T y T', where A' T = 1.
+			transform := [6][4]float32{{1, 0, -1, 0}, {0, 0.5, 0.5, 0}, {0, -0.5, 0.5, 0}, {}, {}, {0, -1, 0, 1}}
+			var y [4][4]float32
+			for i := range y {
+				for k := range y[i] {
+					y[i][k] = float32(r.IntN(4) - 2)
 				}
-				y, arg := make([]float32, out), make([]uint8, out+Slack)
-				w.pool(s, y, arg, 0, 1, panelCols, relu)
-				w.pool(s, y, arg, 0, 1, 0, relu)
-				for i := range y {
-					best := c.y[c.want]
-					if relu && best < 0 {
-						best = 0
+			}
+			s := w.NewScratch()
+			for i := range transform {
+				for k := range transform {
+					m := float32(0)
+					for p := range y {
+						for q := range y[p] {
+							m += transform[i][p] * y[p][q] * transform[k][q]
+						}
 					}
-					if arg[i] != c.want || y[i] != best && !(y[i] != y[i] && best != best) {
-						t.Fatalf("%v: channel %d took %d, %v, want %d", c.y, i, arg[i], y[i], c.want)
+					for c := range panelCols {
+						s.products[(6*i+k)*panelCols+c] = m
 					}
+				}
+			}
+			// A corner is in one output alone.
+			for _, corner := range [][3]int{{0, 0, 0}, {0, 3, 5}, {3, 0, 30}, {3, 3, 35}} {
+				if r.IntN(4) == 0 {
+					y[corner[0]][corner[1]] = float32(math.NaN())
+					for c := range panelCols {
+						s.products[corner[2]*panelCols+c] = float32(math.NaN())
+					}
+				}
+			}
+			relu := r.IntN(2) == 0
+			pooled, arg := make([]float32, 4*out), make([]uint8, 4*out+Slack)
+			products := slices.Clone(s.products)
+			for _, first := range []int{0, panelCols} {
+				copy(s.products, products)
+				w.pool(s, &winogradPart{0, 0, 1, 1}, pooled, 2*out, arg, first, relu)
+			}
+			for i := range pooled {
+				p, q := 2*(i/out/2), 2*(i/out%2)
+				window := []float32{y[p][q], y[p][q+1], y[p+1][q], y[p+1][q+1]}
+				best, want := window[0], 0
+				for k, v := range window {
+					if v > best || v != v {
+						best, want = v, k
+					}
+				}
+				if relu && best < 0 {
+					best = 0
+				}
+				if int(arg[i]) != want || pooled[i] != best && !(pooled[i] != pooled[i] && best != best) {
+					t.Fatalf("%v: element %d took %d, %v, want %d, %v", window, i, arg[i], pooled[i], want, best)
 				}
 			}
 		}
 	})
 }
 
-// Sums of small integers are exact, so ties of inputs are ties of outputs. A NaN spoils
-// the pixels that see it and no others; so does an infinite input, unless what the direct
-// form gives comes out.
-func TestWinogradNasty(t *testing.T) {
+// Where inputs do not change along a row or a column, outputs are equal bit for bit.
+func TestWinogradFlat(t *testing.T) {
 	onWinograd(t, func(t *testing.T, path *Path) {
-		r := rand.New(rand.NewPCG(82, 1))
+		r := rand.New(rand.NewPCG(84, 1))
 		for range 60 {
 			c := randomWinograd(t, r, path)
-			for _, v := range [][]float32{c.x, c.weights, c.bias} {
-				for i := range v {
-					v[i] = float32(r.IntN(3) - 1)
+			across, down := r.IntN(2) == 0, r.IntN(2) == 0
+			for row := range 2*c.height + 2 {
+				for i := range (2*c.width + 2) * c.channels {
+					from, at := row*c.xRow+i, row*c.xRow+i
+					if down {
+						from = i
+					}
+					if across {
+						from += i%c.channels - i
+					}
+					c.x[at] = c.x[from]
 				}
 			}
-			c.w.SetWeights(c.weights, c.bias)
-			bad, channel := -1, r.IntN(c.channels)
-			row, column := r.IntN(2*c.height+2), r.IntN(2*c.width+2)
-			if r.IntN(2) == 0 {
-				bad = row*c.xRow + column*c.channels + channel
-				c.x[bad] = []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))}[r.IntN(3)]
-			}
 			c.w.MaxPool(c.w.NewScratch(), c.x, c.xRow, c.y, c.yRow, c.arg, c.relu)
+			for i, arg := range c.arg[:c.height*c.width*c.out] {
+				if across && arg%2 != 0 || down && arg > 1 {
+					t.Fatalf("%dx%d pixels, %d to %d channels: element %d took tap %d, which is equal to an earlier one", c.height, c.width, c.channels, c.out, i, arg)
+				}
+			}
+		}
+	})
+}
+
+// An input that is not finite spoils the windows that see it, and at most the others of
+// its tiles. Where something else than NaN comes out of it, it is what the direct form gives.
+func TestWinogradNotFinite(t *testing.T) {
+	onWinograd(t, func(t *testing.T, path *Path) {
+		r := rand.New(rand.NewPCG(82, 1))
+		for range 100 {
+			c := randomWinograd(t, r, path)
+			row, column := r.IntN(2*c.height+2), r.IntN(2*c.width+2)
+			bad := []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))}[r.IntN(3)]
+			c.x[row*c.xRow+column*c.channels+r.IntN(c.channels)] = bad
+			c.w.MaxPool(c.w.NewScratch(), c.x, c.xRow, c.y, c.yRow, c.arg, c.relu)
+			// in tells whether input i is in the tile of window k of n.
+			in := func(i, k, n int) bool {
+				first := k &^ 1
+				if n%2 == 1 && k >= n-2 {
+					first = n - 2
+				}
+				return i >= 2*first && i < 2*first+6
+			}
 			for h := range c.height {
 				for i := range c.width * c.out {
-					got, arg := c.y[h*c.yRow+i], c.arg[h*c.width*c.out+i]
-					want, _ := c.outputs(h, i/c.out, i%c.out)
+					got, arg := float64(c.y[h*c.yRow+i]), c.arg[h*c.width*c.out+i]
+					want, size := c.outputs(h, i/c.out, i%c.out)
 					top := slices.Max(want[:])
-					first := uint8(slices.Index(want[:], top))
 					if c.relu {
 						top = max(top, 0)
 					}
-					if k := i / c.out; bad >= 0 && row >= 2*h && row < 2*h+4 && column >= 2*k && column < 2*k+4 {
-						if got == got && float64(got) != top || arg > 3 {
-							t.Fatalf("a tile with %v gives %v, tap %d, want %v", c.x[bad], got, arg, top)
+					spoilt := in(row, h, c.height) && in(column, i/c.out, c.width)
+					switch {
+					case arg > 3:
+						t.Fatalf("tap %d", arg)
+					case got != got:
+						if !spoilt {
+							t.Fatalf("%v at %d, %d made window %d, %d NaN", bad, row, column, h, i/c.out)
 						}
-						continue
-					}
-					if float64(got) != top || arg != first {
-						t.Fatalf("%v gives %v, tap %d", want, got, arg)
+					case got != top && !(math.Abs(got-top) <= 1e-6*(1+size)):
+						t.Fatalf("%v at %d, %d: window %d, %d is %v, want %v", bad, row, column, h, i/c.out, got, top)
 					}
 				}
 			}
@@ -252,7 +307,7 @@ func TestWinogradRefuses(t *testing.T) {
 		pool := func(s *WinogradScratch, x, xRow, y, yRow, arg int) func() {
 			return func() { w.MaxPool(s, make([]float32, x), xRow, make([]float32, y), yRow, make([]uint8, arg), true) }
 		}
-		s, small := w.NewScratch(), path.NewWinograd(3, 5, 1, 1).NewScratch()
+		s, small := w.NewScratch(), new(WinogradScratch)
 		if refused(weights(135, 5)) || refused(pool(s, 108, 18, 20, 10, 20+Slack)) {
 			t.Fatal("the base of the cases is refused")
 		}
@@ -264,8 +319,8 @@ func TestWinogradRefuses(t *testing.T) {
 				t.Errorf("case %d reads or writes outside of its slices", i)
 			}
 		}
-		if path.NewWinograd(0, 5, 2, 2) != nil || path.NewWinograd(3, 5, 2, 0) != nil {
-			t.Error("a convolution without channels or pixels")
+		if path.NewWinograd(0, 5, 2, 2) != nil || path.NewWinograd(3, 5, 2, 1) != nil {
+			t.Error("a convolution without channels or with too few pixels")
 		}
 	})
 }
@@ -274,10 +329,10 @@ func TestWinogradRefuses(t *testing.T) {
 // in turns. %peak counts the multiplications that each makes, and leaves out the rest.
 func BenchmarkWinograd(b *testing.B) {
 	for _, path := range available {
-		if !path.SIMD() || path.NewWinograd(1, 1, 1, 1) == nil {
+		if !path.SIMD() || path.NewWinograd(1, 1, 2, 2) == nil {
 			continue
 		}
-		for _, s := range [][3]int{{32, 64, 8}, {16, 16, 16}, {16, 32, 8}, {32, 32, 14}, {64, 64, 8}, {64, 128, 8}, {64, 128, 4}, {128, 128, 4}, {128, 256, 4}, {256, 256, 4}, {256, 512, 2}, {512, 512, 2}} {
+		for _, s := range [][3]int{{32, 64, 8}, {16, 16, 16}, {16, 32, 8}, {8, 8, 16}, {32, 32, 14}, {32, 32, 7}, {64, 128, 8}, {128, 128, 4}, {128, 256, 4}, {128, 256, 2}, {256, 256, 4}} {
 			b.Run(fmt.Sprintf("%s/%dto%d-%dx%d", path.name, s[0], s[1], s[2], s[2]), func(b *testing.B) {
 				r := rand.New(rand.NewPCG(1, 1))
 				c := &winogradCase{channels: s[0], out: s[1], width: s[2], height: s[2], relu: true}

@@ -4,10 +4,10 @@ import "github.com/sotto-fl/sotto/model/kernel"
 
 // newWinograd returns the convolution and its pool by Winograd's algorithm, or nil where that is
 // not faster: with few channels the sums are too short to pay for the factors, and those of
-// many weights, read for each example, are in no cache.
+// many weights, four times their size and read for each example, are in no cache.
 func (l *pooledConv) newWinograd() *kernel.Winograd {
 	in := l.step.in.C
-	if l.Kernel != 3 || l.Stride != 1 || l.poolStride != 2 || in < 16 || l.Out < 16 || in*l.Out > 1<<16 {
+	if l.Kernel != 3 || l.Stride != 1 || l.poolStride != 2 || min(in, l.Out) < 8 || in*l.Out > 1<<15 {
 		return nil
 	}
 	return l.path.NewWinograd(in, l.Out, l.pool.W, l.pool.H)

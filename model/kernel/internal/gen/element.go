@@ -214,8 +214,8 @@ func (v isa) maxPool() {
 	RET()
 }
 
-// maxPool4 is maxPool for four taps: the maximum first, then the first tap that is
-// equal to it. A vector with a NaN takes the rule of maxPool, tap by tap.
+// maxPool4 is maxPool for four taps: see firstMax. A vector with a NaN takes the rule of
+// maxPool, tap by tap.
 func (v isa) maxPool4() {
 	v.text("maxPool4w", "func(x *float32, taps *int64, y *float32, arg *uint8, channels, pixels, step, relu uintptr, masks int64)")
 	Pragma("noescape")
@@ -226,21 +226,7 @@ func (v isa) maxPool4() {
 		offset[i] = GP64()
 		MOVQ(at(taps, 8*i), offset[i])
 	}
-	v.pool4(x, y, arg, pixels, relu, func(a access, xp reg.GPVirtual) (in [4]reg.VecVirtual) {
-		for i := range in {
-			in[i] = v.vec()
-			a.load(Mem{Base: xp, Index: offset[i], Scale: 1}, in[i])
-		}
-		return in
-	}, func() { ADDQ(mustParam("step"), x) })
-}
-
-// pool4 is the rest of a kernel that pools four values, which load makes of what
-// is at an address. y and arg advance by the channels, and next goes to the next pixel.
-func (v isa) pool4(x, y, arg, pixels, relu reg.GPVirtual, load func(a access, xp reg.GPVirtual) [4]reg.VecVirtual, next func()) {
-	one, zeros := v.vec(), v.vec()
-	v.broadcast(math.Float32frombits(1), one)
-	zero(zeros)
+	floor := v.floor(relu)
 	Label("pixel")
 	n, xp := param("channels"), GP64()
 	MOVQ(x, xp)
@@ -249,7 +235,12 @@ func (v isa) pool4(x, y, arg, pixels, relu reg.GPVirtual, load func(a access, xp
 		if a.tail != nil {
 			suffix = "t"
 		}
-		best, which := v.firstMax(load(a, xp), one, zeros, relu, suffix)
+		var in [4]reg.VecVirtual
+		for i := range in {
+			in[i] = v.vec()
+			a.load(Mem{Base: xp, Index: offset[i], Scale: 1}, in[i])
+		}
+		best, which := v.firstMax(in, floor, suffix)
 		a.store(best, at(y, 0))
 		a.narrow(which, at(arg, 0))
 		ADDQ(Imm(uint64(v.bytes())), xp)
@@ -262,24 +253,33 @@ func (v isa) pool4(x, y, arg, pixels, relu reg.GPVirtual, load func(a access, xp
 		ADDQ(live, arg)
 		LEAQ(Mem{Base: y, Index: live, Scale: 4}, y)
 	})
-	next()
+	ADDQ(mustParam("step"), x)
 	DECQ(pixels)
 	JNZ(LabelRef("pixel"))
 	VZEROUPPER()
 	RET()
 }
 
-// firstMax is the maximum of four vectors, or zero if relu says so, and the number of
+// floor is zero if relu is set and else below everything.
+func (v isa) floor(relu reg.GPVirtual) reg.VecVirtual {
+	f := v.vec()
+	zero(f)
+	TESTQ(relu, relu)
+	JNZ(LabelRef("floor"))
+	v.broadcast(float32(math.Inf(-1)), f)
+	Label("floor")
+	return f
+}
+
+// firstMax is the maximum of four vectors, floor at least, and the number of
 // the first that has it; a NaN wins over numbers, the last over others.
-func (v isa) firstMax(in [4]reg.VecVirtual, one, zeros reg.VecVirtual, relu reg.GPVirtual, suffix string) (best, which reg.VecVirtual) {
-	best = v.vec()
+func (v isa) firstMax(in [4]reg.VecVirtual, floor reg.VecVirtual, suffix string) (best, which reg.VecVirtual) {
+	best, which = v.vec(), v.vec()
 	other := v.vec()
-	which = v.vec()
 	VMAXPS(in[1], in[0], best)
 	VMAXPS(in[3], in[2], other)
-	VMAXPS(other, best, best)
-	nan := GP32()
 	if v.wide() {
+		VMAXPS(other, best, best)
 		k0, k1 := K(), K()
 		VCMPPS(unordered, in[1], in[0], k0)
 		VCMPPS(unordered, in[3], in[2], k1)
@@ -299,36 +299,32 @@ func (v isa) firstMax(in [4]reg.VecVirtual, one, zeros reg.VecVirtual, relu reg.
 		VCMPPS(unordered, in[1], in[0], k0)
 		VCMPPS(unordered, in[3], in[2], k1)
 		VORPS(k1, k0, k0)
+		nan := GP32()
 		VMOVMSKPS(k0, nan)
 		TESTL(nan, nan)
 		JNZ(LabelRef("nan" + suffix))
-		// Each tap that is not yet the maximum adds one: masks are minus one.
-		v.broadcast(math.Float32frombits(3), which)
-		seen := v.vec()
-		VCMPPS(equal, best, in[0], seen)
-		VPADDD(seen, which, which)
-		for i := 1; i < 3; i++ {
-			k := v.vec()
-			VCMPPS(equal, best, in[i], k)
-			VORPS(k, seen, seen)
-			VPADDD(seen, which, which)
-		}
+		// Masks are minus one, and later taps must be greater.
+		VCMPPS(greater, in[0], in[1], k0)
+		VCMPPS(greater, in[2], in[3], k1)
+		VCMPPS(greater, best, other, which)
+		VMAXPS(other, best, best)
+		VPADDD(v.vector(math.Float32frombits(^uint32(1))), k1, k1)
+		VBLENDVPS(which, k1, k0, which)
+		VPABSD(which, which)
 	}
-	JMP(LabelRef("store" + suffix))
+	JMP(LabelRef("best" + suffix))
 	Label("nan" + suffix)
 	VMOVAPS(in[0], best)
 	zero(which)
-	tap := v.vec()
+	one, tap := v.vec(), v.vec()
+	v.broadcast(math.Float32frombits(1), one)
 	zero(tap)
 	for i := 1; i < 4; i++ {
 		VPADDD(one, tap, tap)
 		v.take(in[i], tap, best, which)
 	}
-	Label("store" + suffix)
-	TESTQ(relu, relu)
-	JZ(LabelRef("linear" + suffix))
-	VMAXPS(best, zeros, best)
-	Label("linear" + suffix)
+	Label("best" + suffix)
+	VMAXPS(best, floor, best)
 	return best, which
 }
 
@@ -365,6 +361,25 @@ func (a access) narrow(which reg.VecVirtual, m Mem) {
 		VPACKUSWB(low, low, low)
 		VMOVQ(low, m)
 	}
+}
+
+// narrowExactly is narrow that leaves what is behind a tail. AVX2 only.
+func (a access) narrowExactly(which reg.VecVirtual, m Mem) {
+	if a.tail == nil {
+		a.narrow(which, m)
+		return
+	}
+	pack := func(v reg.VecVirtual) reg.VecVirtual {
+		low, high := XMM(), XMM()
+		VEXTRACTI128(Imm(1), v, high)
+		VPACKSSDW(high, v.AsX(), low)
+		VPACKSSWB(low, low, low)
+		return low
+	}
+	old := XMM()
+	VMOVQ(m, old)
+	VPBLENDVB(pack(a.tail.v), pack(which), old, old)
+	VMOVQ(old, m)
 }
 
 // maxPoolBack adds each gradient of a row of pixels to the input that its

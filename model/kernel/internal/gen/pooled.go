@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"math"
 
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
@@ -29,12 +28,9 @@ func (v isa) convPool(deep int) {
 	v.text(fmt.Sprintf("convPool%dx", deep), "func(x, b, bias, y *float32, arg *uint8, s *int64, pixels, relu uintptr)")
 	Pragma("noescape")
 	x, y, arg, s, pixels := param("x"), param("y"), param("arg"), param("s"), param("pixels")
-	relu := param("relu")
+	floor := v.floor(param("relu"))
 	right := GP64()
 	MOVQ(at(s, offRight), right)
-	one, zeros := v.vec(), v.vec()
-	v.broadcast(math.Float32frombits(1), one)
-	zero(zeros)
 	Label("pixel")
 	const vectors = 2
 	var acc [vectors][4]reg.VecVirtual
@@ -75,7 +71,7 @@ func (v isa) convPool(deep int) {
 	DECQ(runs)
 	JNZ(LabelRef("run"))
 	for j := range acc {
-		best, which := v.firstMax(acc[j], one, zeros, relu, fmt.Sprint(j))
+		best, which := v.firstMax(acc[j], floor, fmt.Sprint(j))
 		VMOVUPS(best, at(y, j*v.bytes()))
 		access{isa: v}.narrow(which, at(arg, j*v.lanes))
 	}

@@ -240,7 +240,7 @@ func (n *simd) buildHead(steps []step, v func(s step) views) {
 				n.panels[s.weight] = d.panels()
 			}
 			if d.wide {
-				n.rest = append(n.rest, [2]int{done, w.Offset})
+				n.addRest(done, w.Offset)
 				done = w.Offset + w.Size
 			}
 			l, squashed = d, false
@@ -259,7 +259,7 @@ func (n *simd) buildHead(steps []step, v func(s step) views) {
 		in = l.width()
 		widths = append(widths, in)
 	}
-	n.rest = append(n.rest, [2]int{done, n.plan.layout.Size()})
+	n.addRest(done, n.plan.layout.Size())
 	n.place(widths)
 }
 
@@ -434,12 +434,13 @@ func (n *simd) step(batch int, rule Rule) {
 	n.rule = rule
 	n.startUnits(batch)
 	n.rule = nil
-	n.shared.parts = 0
+	n.shared.parts, n.hold = 0, n.private > 0
 	for i, l := range n.head {
 		if d, ok := l.(*productDense); !ok || !d.wide {
 			l.gradient(n.flows[i+1], 0, batch)
 		}
 	}
+	n.hold = false
 	n.backTrunk(batch)
 	n.updateRest(rule)
 }
@@ -452,8 +453,16 @@ func (n *simd) updateRest(rule Rule) {
 }
 
 func updatePart(n *simd, _ *worker, part int) {
-	if lo, hi := n.rest[part][0], n.rest[part][1]; hi > lo {
-		n.rule(n.weights[lo:hi], n.grads[lo:hi], lo)
+	lo, hi := n.rest[part][0], n.rest[part][1]
+	n.rule(n.weights[lo:hi], n.grads[lo:hi], lo)
+}
+
+// addRest notes that no sweep updates the weights lo to hi-1, in parts for workers
+// to share.
+func (n *simd) addRest(lo, hi int) {
+	const most = 1 << 13
+	for ; lo < hi; lo += most {
+		n.rest = append(n.rest, [2]int{lo, min(lo+most, hi)})
 	}
 }
 

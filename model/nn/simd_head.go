@@ -99,7 +99,7 @@ func (l *productDense) backward(dy, dx []float32, batch int) {
 	}
 	l.path.Transpose(l.turned, l.in, l.w, l.out, l.in, l.out)
 	l.p.Set(&kernel.Product{Reps: 1, Rows: batch, Cols: l.in, Segs: 1, Depth: l.out, ARow: l.width(), ADepth: 1, BDepth: l.in, CRow: l.stride})
-	l.p.Run(l.path, dy, l.turned, dx, nil)
+	l.n.product(&l.p, dy, l.turned, dx, nil)
 }
 
 // sweepRows is the inputs that one task takes through the backward pass while

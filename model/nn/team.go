@@ -52,7 +52,7 @@ type sharedProduct struct {
 }
 
 // minShared is the multiplications that are worth sharing.
-const minShared = 1 << 21
+const minShared = 1 << 19
 
 // product computes p, with all workers if it is large.
 func (n *simd) product(p *kernel.Product, a, b, c, init []float32) {
@@ -60,12 +60,13 @@ func (n *simd) product(p *kernel.Product, a, b, c, init []float32) {
 		p.Run(n.path, a, b, c, init)
 		return
 	}
-	s := sharedProduct{Product: *p, a: a, b: b, c: c, init: init, parts: p.Rows / 64}
-	if p.Cols >= 128 && p.Rows < 1024 {
-		s.parts, s.unit = p.Cols/64, 64
-		if p.BPanel > 0 {
-			s.parts, s.unit = p.Cols/32, 32
-		}
+	s := sharedProduct{Product: *p, a: a, b: b, c: c, init: init, parts: p.Rows / 32}
+	unit := 64
+	if n.path.PanelCols() > 0 {
+		unit = 32
+	}
+	if p.Cols >= 2*unit && p.Rows < 1024 {
+		s.parts, s.unit = p.Cols/unit, unit
 	}
 	s.parts = max(1, min(s.parts, 4*(n.called+1)))
 	if n.hold {

@@ -62,7 +62,11 @@ func randomProduct(r *rand.Rand) Product {
 func TestProduct(t *testing.T) {
 	onEachPath(t, func(t *testing.T, path *Path) {
 		r := rand.New(rand.NewPCG(1, 2))
-		for range 600 {
+		products := 600
+		if testing.Short() {
+			products = 100
+		}
+		for range products {
 			p := randomProduct(r)
 			a := guarded(t, r, span([2]int{p.Reps, p.ARep}, [2]int{p.Rows, p.ARow}, [2]int{p.Segs, p.ASeg}, [2]int{p.Depth, p.ADepth}))
 			b := guarded(t, r, span([2]int{p.Segs, p.BSeg}, [2]int{p.Depth, p.BDepth}, [2]int{p.Cols, 1}))

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/sotto-fl/sotto/model/kernel"
+	"github.com/sotto-fl/sotto/model/optim"
 )
 
 // onEachPath runs f on networks of every kernel path, and says which paths the
@@ -85,4 +86,50 @@ func distance(a, b []float32) float64 {
 		s += (float64(a[i]) - float64(b[i])) * (float64(a[i]) - float64(b[i]))
 	}
 	return math.Sqrt(s)
+}
+
+// Networks that take the same steps of Adam on different paths move to the same
+// weights: within 0.2 % of the way, since Adam's first steps turn what rounding leaves
+// of a gradient near zero into a whole step.
+func TestTrainedWeightsAgree(t *testing.T) {
+	cases := slices.Clone(named)
+	// Large dense layers, in panels and not.
+	a, err := ParseArchitecture([]byte("name: x\ninput: {channels: 3, height: 19, width: 21}\nlayers: [{kind: conv2d, out: 3, kernel: 2}, {kind: flatten}, {kind: dense, out: 176}, {kind: relu}, {kind: dense, out: 400}, {kind: tanh}, {kind: dense, out: 7}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases = append(cases, a)
+	for i, a := range cases {
+		var want []float32
+		onEachPath(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(51, uint64(i)))
+			n, x, labels, _ := randomTask(t, r, a, 1+r.IntN(10))
+			opt, err := optim.New(optim.Config{Name: optim.Adam, LR: 1e-3}, len(n.Weights()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			start, got := make([]float32, len(n.Weights())), make([]float32, len(n.Weights()))
+			if err := n.Export(start); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				opt.Begin(1e-3)
+				n.Train(x, labels, opt.Update)
+				for j := range x {
+					x[j] = float32(r.NormFloat64())
+				}
+			}
+			if err := n.Export(got); err != nil {
+				t.Fatal(err)
+			}
+			if want == nil {
+				want = got
+			}
+			way, apart := distance(want, start), distance(got, want)
+			t.Logf("%s: %.1e of the way apart", a.Name, apart/way)
+			if !(way > 0) || !(apart <= 2e-3*way) {
+				t.Errorf("%s: weights are %v apart after a way of %v", a.Name, apart, way)
+			}
+		})
+	}
 }

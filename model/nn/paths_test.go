@@ -45,6 +45,8 @@ func TestPathsAgree(t *testing.T) {
 		"{kind: relu}, {kind: max_pool, window: 2, stride: 3}, {kind: conv2d, out: 9, kernel: 2}, {kind: max_pool, window: 2, stride: 2}, {kind: tanh}, {kind: tanh}",
 		"{kind: conv2d, out: 3, kernel: 2}, {kind: max_pool, window: 17, stride: 1}",
 		"{kind: conv2d, out: 40, kernel: 3, padding: 1}, {kind: relu}, {kind: max_pool, window: 2, stride: 3}",
+		"{kind: conv2d, out: 48, kernel: 3, padding: 1}, {kind: relu}, {kind: max_pool, window: 2, stride: 3}",
+		"{kind: conv2d, out: 16, kernel: 2, stride: 2}, {kind: max_pool, window: 2}, {kind: relu}, {kind: conv2d, out: 80, kernel: 1}, {kind: max_pool, window: 2}",
 		"{kind: conv2d, out: 21, kernel: 3, padding: 2}, {kind: max_pool, window: 2}, {kind: conv2d, out: 27, kernel: 3, padding: 1}, {kind: relu}, {kind: max_pool, window: 2, stride: 2}",
 	} {
 		a, err := ParseArchitecture([]byte("name: x\ninput: {channels: 5, height: 21, width: 19}\nlayers: [" + l + ", {kind: flatten}, {kind: dense, out: 100}, {kind: tanh}, {kind: group_norm, groups: 5}, {kind: dense, out: 6}]"))

@@ -19,6 +19,7 @@ type pooledConv struct {
 	// quads says that the weight gradient selects from quads of inputs: windows of few
 	// elements are shorter than a list would be.
 	quads bool
+	turn  int // the example whose live gradients are counted then
 	// Lists of weight gradients are cut into strips of pooled rows, so that the
 	// inputs they read, and what is sorted into them, stay in an L1 cache of 32 KB;
 	// sums repeats their places.
@@ -269,7 +270,7 @@ func (l *pooledConv) selectInputs(w *worker, e int, in, out, dout, dw []float32)
 		}
 	}
 	p.visited = l.pool.Size()
-	if e == 0 { // one example of a batch says enough
+	if e == l.turn { // one example of a batch says enough
 		live := 0
 		for _, g := range p.keep {
 			if g != 0 {

@@ -18,5 +18,8 @@ func (l *pooledConv) prepare(backward bool) {
 		l.winograd.SetWeights(l.w, l.b)
 		return
 	}
+	if backward {
+		l.turn = (l.turn + 1) % minChunk
+	}
 	l.directConv.prepare(backward)
 }

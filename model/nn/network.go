@@ -361,8 +361,9 @@ func (n *Network) Evaluate(x []float32, labels []int32) (lossSum float64, correc
 	return crossEntropy(nil, logits, labels, n.classes, 0)
 }
 
-// SetWorkers spreads each batch over count goroutines, which run only while a
-// method does. Results do not depend on it. On the portable path it does nothing.
+// SetWorkers spreads each batch over count goroutines, but no more than GOMAXPROCS.
+// They run only while a method does, and wait there without sleeping for up to 200 us
+// at a time. Results do not depend on it. On the portable path it does nothing.
 func (n *Network) SetWorkers(count int) {
 	if n.simd != nil && count >= 1 && count != len(n.simd.workers) {
 		n.simd.setWorkers(count)

@@ -21,9 +21,6 @@ type pieces struct {
 func (n *simd) cut(work func(n *simd, w *worker, chunk, lo, hi int)) {
 	p := &n.pieces
 	p.work, p.shares = work, n.called+1
-	if p.at == nil {
-		p.at = make([]atomic.Int64, len(n.sums))
-	}
 	for chunk := range n.chunkCount(n.batch) {
 		lo, _ := n.chunk(chunk, n.batch)
 		p.at[chunk].Store(int64(2 * lo))

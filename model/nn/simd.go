@@ -1,6 +1,8 @@
 package nn
 
 import (
+	"sync/atomic"
+
 	"github.com/sotto-fl/sotto/model/kernel"
 )
 
@@ -109,6 +111,7 @@ func newSIMD(p plan, in Shape, classes int, v func(s step) views, weights, grads
 	for range min(n.chunks, (maxBatch+minChunk-1)/minChunk) {
 		n.sums = append(n.sums, kernel.Alloc(n.private))
 	}
+	n.pieces.at = make([]atomic.Int64, len(n.sums))
 	n.dlogits = make([]float32, maxBatch*classes)
 	n.logits = make([]float32, maxBatch*classes)
 	n.pixels = make([]float32, in.Size())

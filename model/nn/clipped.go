@@ -74,11 +74,12 @@ func (n *Network) ClippedSum(x []float32, labels []int32, ends []int, clip float
 	if err := n.checkClip(x, labels, nil, clip); err != nil {
 		return ClipStats{}, err
 	}
+	defer n.rest()
 	var total ClipStats
 	n.sum = sum
 	for lo := 0; lo < len(labels); lo += n.maxBatch {
 		hi := min(lo+n.maxBatch, len(labels))
-		total.add(n.ClippedGradient(x[lo*n.input.Size():hi*n.input.Size()], labels[lo:hi], clip, 1, n.addToSum))
+		total.add(n.clippedBatch(x[lo*n.input.Size():hi*n.input.Size()], labels[lo:hi], clip, 1, n.addToSum))
 	}
 	n.sum = nil
 	return total, nil
@@ -107,6 +108,12 @@ func (n *Network) ClippedGradient(x []float32, labels []int32, clip, scale float
 		return s
 	}
 	defer n.rest()
+	return n.clippedBatch(x, labels, clip, scale, rule)
+}
+
+// clippedBatch is ClippedGradient on a vector path, and leaves the goroutines that help
+// to the next batch.
+func (n *Network) clippedBatch(x []float32, labels []int32, clip, scale float64, rule Rule) ClipStats {
 	logits := n.forward(x, len(labels))
 	var s ClipStats
 	s.LossSum, s.Correct = crossEntropy(n.simd.dlogits[:len(logits)], logits, labels, n.classes, 1)

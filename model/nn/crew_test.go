@@ -105,6 +105,11 @@ func TestHelpersEndWithTheMethod(t *testing.T) {
 		"Train":    func() { n.Train(x, labels, nothing) },
 		"Evaluate": func() { n.Evaluate(x, labels) },
 		"Clipped":  func() { n.ClippedGradient(x, labels, 1, 1, nothing) },
+		"Sum": func() {
+			if _, err := n.ClippedSum(x, labels, nil, 1, make([]float64, len(n.Weights()))); err != nil {
+				t.Error(err)
+			}
+		},
 		"Units": func() {
 			if _, err := n.ClippedUnits(x, labels, nil, 1, func(int, []float32) error { return nil }); err != nil {
 				t.Error(err)

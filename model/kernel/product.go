@@ -68,10 +68,11 @@ func (p *Product) Run(path *Path, a, b, c, init []float32) {
 	// The sum of the extents; any negative factor makes the bound meaningless.
 	reps, rows, segs, depth := p.Reps-1, p.Rows-1, p.Segs-1, p.Depth-1
 	if reps|rows|segs|depth|(p.Cols-1)|p.ARep|p.ARow|p.ASeg|p.ADepth|p.BSeg|p.BDepth|p.CRep|p.CRow|p.CPanel|p.IRep|p.IRow < 0 ||
+		p.CPanel > 0 && !path.packs ||
 		len(a) <= reps*p.ARep+rows*p.ARow+segs*p.ASeg+depth*p.ADepth ||
 		len(b) < p.extentB(path, segs, depth) ||
-		len(c) < reps*p.CRep+rows*p.CRow+p.columnsC(path) ||
-		init != nil && len(init) < reps*p.IRep+rows*p.IRow+p.columnsC(path) {
+		len(c) < reps*p.CRep+rows*p.CRow+p.columnsC() ||
+		init != nil && len(init) < reps*p.IRep+rows*p.IRow+p.columnsC() {
 		panic(fmt.Sprintf("kernel: product %+v on slices of %d, %d, %d and %d", *p, len(a), len(b), len(c), len(init)))
 	}
 	ap, bp, cp := unsafe.SliceData(a), unsafe.SliceData(b), unsafe.SliceData(c)
@@ -112,12 +113,9 @@ func (p *Product) extentB(path *Path, segs, depth int) int {
 }
 
 // columnsC is the elements from the first to the last column of a row of C.
-func (p *Product) columnsC(path *Path) int {
+func (p *Product) columnsC() int {
 	if p.CPanel == 0 {
 		return p.Cols
-	}
-	if !path.packs {
-		return math.MaxInt
 	}
 	last := (p.Cols - 1) / panelCols
 	return last*p.CPanel + p.Cols - last*panelCols

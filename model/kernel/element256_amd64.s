@@ -2895,7 +2895,7 @@ store:
 	RET
 
 // func winogradPool256(m *float32, bias *float32, y *float32, arg *uint8, channels uintptr, tiles uintptr, out uintptr, yRow uintptr, yGap uintptr, argRow uintptr, argGap uintptr, relu uintptr, masks int64)
-// Requires: AVX, AVX2, FMA3
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·winogradPool256(SB), NOSPLIT, $0-104
 	MOVQ         m+0(FP), AX
 	MOVQ         bias+8(FP), CX
@@ -2913,10 +2913,22 @@ TEXT ·winogradPool256(SB), NOSPLIT, $0-104
 
 floor:
 tile:
-	MOVQ channels+32(FP), R9
-	MOVQ AX, R10
-	CMPQ R9, $0x08
-	JLT  tail
+	LEAQ       (DX)(SI*8), R9
+	LEAQ       (BX)(SI*2), R10
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(SI*4)
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(SI*1)
+	ADDQ       DI, R9
+	ADDQ       R8, R10
+	PREFETCHT0 (R9)
+	PREFETCHT0 (R9)(SI*4)
+	PREFETCHT0 (R10)
+	PREFETCHT0 (R10)(SI*1)
+	MOVQ       channels+32(FP), R9
+	MOVQ       AX, R10
+	CMPQ       R9, $0x08
+	JLT        tail
 
 full:
 	VMOVUPS     384(R10), Y1

@@ -130,6 +130,7 @@ func (w *Winograd) MaxPool(s *WinogradScratch, x []float32, xRow int, y []float3
 		for left := 0; left < across; left += w.columns {
 			b := winogradPart{top, left, min(w.rows, down-top), min(w.columns, across-left)}
 			w.factors(s, &b, x, xRow)
+			w.ahead(&b, y, yRow, arg)
 			for p := range w.panels() {
 				// Products are pooled while they are in cache.
 				w.multiply(s, w.weights[p*w.panel():], b.rows*b.columns)
@@ -163,6 +164,20 @@ func (w *Winograd) factors(s *WinogradScratch, b *winogradPart, x []float32, xRo
 			tiles = min(tiles, most)
 			w.path.winogradIn(&x[2*row*xRow+2*column*w.channels], &s.factors[(r*b.columns+c)*w.tile()], uintptr(tiles), uintptr(w.channels), uintptr(4*xRow), uintptr(4*w.tile()), maskTable)
 			c += tiles
+		}
+	}
+}
+
+// ahead asks for what pool will write, which is in no cache when a batch is large.
+func (w *Winograd) ahead(b *winogradPart, y []float32, yRow int, arg []uint8) {
+	for r := range b.rows {
+		row, column, _ := w.place(b, r, 0)
+		n := min(2*b.columns, w.width-column) * w.out
+		for i := row; i < row+2; i++ {
+			var a Ahead
+			Add(&a, y[i*yRow+column*w.out:][:n])
+			Add(&a, arg[(i*w.width+column)*w.out:][:n])
+			w.path.Fetch(&a, n)
 		}
 	}
 }

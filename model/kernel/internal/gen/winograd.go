@@ -316,6 +316,20 @@ func (v isa) winogradPool() {
 		return o
 	}
 	Label("tile")
+	// What the next tile will write: a store waits for its line, and those after it.
+	yn, an := GP64(), GP64()
+	LEAQ(Mem{Base: y, Index: out, Scale: 8}, yn)
+	LEAQ(Mem{Base: arg, Index: out, Scale: 2}, an)
+	PREFETCHT0(at(yn, 0))
+	PREFETCHT0(Mem{Base: yn, Index: out, Scale: 4})
+	PREFETCHT0(at(an, 0))
+	PREFETCHT0(Mem{Base: an, Index: out, Scale: 1})
+	ADDQ(yRow, yn)
+	ADDQ(argRow, an)
+	PREFETCHT0(at(yn, 0))
+	PREFETCHT0(Mem{Base: yn, Index: out, Scale: 4})
+	PREFETCHT0(at(an, 0))
+	PREFETCHT0(Mem{Base: an, Index: out, Scale: 1})
 	n, mp := param("channels"), GP64()
 	MOVQ(m, mp)
 	v.span("", n, func() reg.GPVirtual { return param("masks") }, func(a access) {

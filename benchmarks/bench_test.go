@@ -25,10 +25,12 @@ func task(b *testing.B, model string, batch, count, workers int) *Task {
 // measure times f, a piece of work on samples examples, in turns with the core's
 // peak. samples/s is of the median by the clock. %peak, for cifar-cnn on one core,
 // is mflop (the dense arithmetic of an example) at the median of the thread's
-// processor time, over the best sample of the peak.
+// processor time, over the best sample of the peak. %peak-alone is the same of the
+// samples around which no other thread had part of the core, %alone of all.
 func measure(b *testing.B, model string, samples int, mflop float64, f func()) {
 	path := kernel.Default()
 	m := meter.New(func() float64 { return path.Peak(3) })
+	m.Watch(path.Slots)
 	for b.Loop() {
 		m.Time(f)
 	}
@@ -39,6 +41,10 @@ func measure(b *testing.B, model string, samples int, mflop float64, f func()) {
 		b.ReportMetric(rate, "samples/cpu-s")
 		b.ReportMetric(100*mflop*rate/1e3/m.Peak(), "%peak")
 		b.ReportMetric(m.Peak(), "peakGFLOP/s")
+		if alone, share := m.Alone(); share > 0 {
+			b.ReportMetric(100*mflop*float64(samples)/alone.Seconds()/1e3/m.Peak(), "%peak-alone")
+			b.ReportMetric(100*share, "%alone")
+		}
 	}
 	b.ReportMetric(0, "ns/op")
 }

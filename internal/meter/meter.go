@@ -1,7 +1,8 @@
 // Package meter times short pieces of work on one core, taking turns with the
 // core's peak. A shared machine takes the core away and changes its clock; the
 // processor time of the thread leaves out the first, and a peak of the same
-// moments cancels the second.
+// moments cancels the second. A thread of another machine on the same core, which
+// takes issue slots and cache but no processor time, shows in neither: see Watch.
 package meter
 
 import (
@@ -25,6 +26,9 @@ type Meter struct {
 	since     time.Duration
 	cpu, wall []time.Duration
 	next      int
+	slots     func() float64
+	room      []float64 // what slots said around each sample, the lesser
+	around    float64   // the current one
 }
 
 // New readies a meter and samples peak, the rate of the core in any unit; it may
@@ -34,6 +38,14 @@ func New(peak func() float64) *Meter {
 	m := &Meter{peak: peak, cpu: make([]time.Duration, 0, most), wall: make([]time.Duration, 0, most)}
 	m.sample()
 	return m
+}
+
+// Watch has Time call slots before and after each sample: the rate at this moment, in
+// the unit of peak, of something that gets near the peak alone and that a second thread
+// on the core slows down by a lot. It does not look at the work itself, so that Alone
+// may choose by it.
+func (m *Meter) Watch(slots func() float64) {
+	m.slots, m.room = slots, make([]float64, 0, most)
 }
 
 // Stop samples the peak for the last time and lets the goroutine move again.
@@ -51,17 +63,31 @@ func (m *Meter) sample() {
 
 // Time runs f once and keeps how long it took. It allocates nothing.
 func (m *Meter) Time(f func()) {
-	wall, cpu := time.Now(), Thread()
+	before := 0.0
+	if m.slots != nil {
+		before = m.slots()
+	}
+	start, thread := time.Now(), Thread()
 	f()
-	m.Add(Thread()-cpu, time.Since(wall))
+	cpu, wall := Thread()-thread, time.Since(start)
+	if m.slots != nil {
+		m.around = min(before, m.slots())
+	}
+	m.Add(cpu, wall)
 }
 
 // Add keeps a sample that the caller took, of processor and of wall clock time.
 func (m *Meter) Add(cpu, wall time.Duration) {
 	if len(m.cpu) < most {
 		m.cpu, m.wall = append(m.cpu, cpu), append(m.wall, wall)
+		if m.slots != nil {
+			m.room = append(m.room, m.around)
+		}
 	} else {
 		m.cpu[m.next], m.wall[m.next] = cpu, wall
+		if m.slots != nil {
+			m.room[m.next] = m.around
+		}
 		m.next = (m.next + 1) % most
 	}
 	if m.since += cpu; m.since >= turn {
@@ -79,6 +105,25 @@ func (m *Meter) Wall() time.Duration { return quantile(m.wall, 0.5) }
 
 // Least is the least processor time of all samples.
 func (m *Meter) Least() time.Duration { return quantile(m.cpu, 0) }
+
+// alone is the part of the peak from which on slots says that a core is nobody else's:
+// of two threads that share one, each gets little more than half.
+const alone = 0.85
+
+// Alone is the median of the thread's processor time over the samples in which no other
+// thread had part of the core, and their share of all. Both are 0 if there are none.
+func (m *Meter) Alone() (cpu time.Duration, share float64) {
+	var own []time.Duration
+	for i, room := range m.room {
+		if room >= alone*m.best {
+			own = append(own, m.cpu[i])
+		}
+	}
+	if len(own) == 0 {
+		return 0, 0
+	}
+	return quantile(own, 0.5), float64(len(own)) / float64(len(m.room))
+}
 
 func quantile(s []time.Duration, q float64) time.Duration {
 	if len(s) == 0 {

@@ -39,3 +39,21 @@ func TestTime(t *testing.T) {
 		t.Errorf("%v allocations a sample, want none", n)
 	}
 }
+
+// Samples beside another thread are told by what is called around them.
+func TestAlone(t *testing.T) {
+	rates := []float64{10, 10, 10, 6, 5, 10, 9, 9} // before and after each
+	m := New(func() float64 { return 10.5 })
+	defer m.Stop()
+	if d, share := m.Alone(); d != 0 || share != 0 {
+		t.Errorf("before the first sample %v and %v", d, share)
+	}
+	m.Watch(func() float64 { r := rates[0]; rates = rates[1:]; return r })
+	for range 4 {
+		m.Time(func() {})
+	}
+	m.cpu = []time.Duration{1, 2, 3, 5}
+	if d, share := m.Alone(); d != 1 || share != 0.5 {
+		t.Errorf("median %v of a share of %v, want 1ns of 0.5", d, share)
+	}
+}

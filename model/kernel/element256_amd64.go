@@ -72,3 +72,5 @@ func adam256(w *float32, dw *float32, m *float32, u *float32, n uintptr, s *[6]f
 func momentum256(w *float32, dw *float32, m *float32, n uintptr, s *[2]float32, masks int64)
 
 func peak256(rounds uintptr)
+
+func slots256(rounds uintptr)

@@ -4447,3 +4447,59 @@ round:
 	JNZ         round
 	VZEROUPPER
 	RET
+
+// func slots256(rounds uintptr)
+// Requires: AVX, FMA3
+TEXT ·slots256(SB), NOSPLIT, $0-8
+	MOVQ   rounds+0(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	VXORPS Y12, Y12, Y12
+	XORQ   CX, CX
+	XORQ   DX, DX
+	XORQ   BX, BX
+	XORQ   SI, SI
+
+round:
+	VFMADD231PS Y0, Y0, Y1
+	ADDQ        $0x01, CX
+	VFMADD231PS Y0, Y0, Y2
+	ADDQ        $0x01, DX
+	VFMADD231PS Y0, Y0, Y3
+	ADDQ        $0x01, BX
+	ADDQ        $0x01, SI
+	VFMADD231PS Y0, Y0, Y4
+	ADDQ        $0x01, CX
+	VFMADD231PS Y0, Y0, Y5
+	ADDQ        $0x01, DX
+	VFMADD231PS Y0, Y0, Y6
+	ADDQ        $0x01, BX
+	ADDQ        $0x01, SI
+	VFMADD231PS Y0, Y0, Y7
+	ADDQ        $0x01, CX
+	VFMADD231PS Y0, Y0, Y8
+	ADDQ        $0x01, DX
+	VFMADD231PS Y0, Y0, Y9
+	ADDQ        $0x01, BX
+	ADDQ        $0x01, SI
+	VFMADD231PS Y0, Y0, Y10
+	ADDQ        $0x01, CX
+	VFMADD231PS Y0, Y0, Y11
+	ADDQ        $0x01, DX
+	VFMADD231PS Y0, Y0, Y12
+	ADDQ        $0x01, BX
+	ADDQ        $0x01, SI
+	DECQ        AX
+	JNZ         round
+	VZEROUPPER
+	RET

@@ -42,3 +42,5 @@ func adam512(w *float32, dw *float32, m *float32, u *float32, n uintptr, s *[6]f
 func momentum512(w *float32, dw *float32, m *float32, n uintptr, s *[2]float32, masks int64)
 
 func peak512(rounds uintptr)
+
+func slots512(rounds uintptr)

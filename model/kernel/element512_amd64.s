@@ -910,3 +910,59 @@ round:
 	JNZ         round
 	VZEROUPPER
 	RET
+
+// func slots512(rounds uintptr)
+// Requires: AVX, AVX512F
+TEXT ·slots512(SB), NOSPLIT, $0-8
+	MOVQ   rounds+0(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	XORQ   CX, CX
+	XORQ   DX, DX
+	XORQ   BX, BX
+	XORQ   SI, SI
+
+round:
+	VFMADD231PS Z0, Z0, Z1
+	ADDQ        $0x01, CX
+	VFMADD231PS Z0, Z0, Z2
+	ADDQ        $0x01, DX
+	VFMADD231PS Z0, Z0, Z3
+	ADDQ        $0x01, BX
+	ADDQ        $0x01, SI
+	VFMADD231PS Z0, Z0, Z4
+	ADDQ        $0x01, CX
+	VFMADD231PS Z0, Z0, Z5
+	ADDQ        $0x01, DX
+	VFMADD231PS Z0, Z0, Z6
+	ADDQ        $0x01, BX
+	ADDQ        $0x01, SI
+	VFMADD231PS Z0, Z0, Z7
+	ADDQ        $0x01, CX
+	VFMADD231PS Z0, Z0, Z8
+	ADDQ        $0x01, DX
+	VFMADD231PS Z0, Z0, Z9
+	ADDQ        $0x01, BX
+	ADDQ        $0x01, SI
+	VFMADD231PS Z0, Z0, Z10
+	ADDQ        $0x01, CX
+	VFMADD231PS Z0, Z0, Z11
+	ADDQ        $0x01, DX
+	VFMADD231PS Z0, Z0, Z12
+	ADDQ        $0x01, BX
+	ADDQ        $0x01, SI
+	DECQ        AX
+	JNZ         round
+	VZEROUPPER
+	RET

@@ -18,7 +18,7 @@ type Path struct {
 	byRow, byDepth tileSet
 	packs          bool     // B is worth copying into panels
 	ahead          [15]tile // byRow for panels of B that come from memory, by height in rows
-	peak           func(rounds uintptr)
+	peak, slots    func(rounds uintptr)
 	narrow         *Path // of half the width, if any
 	ops
 }

@@ -20,9 +20,9 @@ var maskTable = int64(uintptr(unsafe.Pointer(&masks[0])))
 func simdPaths() []*Path {
 	var paths []*Path
 	if cpu.X86.HasAVX2 && cpu.X86.HasFMA && cpu.X86.HasBMI2 && cpu.X86.HasPOPCNT {
-		paths = append(paths, &Path{name: "avx2", lanes: 8, widest: 2, rows: [5]int{1: 10, 2: 6}, byRow: tiles256row, byDepth: tiles256depth, packs: true, ahead: tiles256ahead, peak: peak256, ops: ops256})
+		paths = append(paths, &Path{name: "avx2", lanes: 8, widest: 2, rows: [5]int{1: 10, 2: 6}, byRow: tiles256row, byDepth: tiles256depth, packs: true, ahead: tiles256ahead, peak: peak256, slots: slots256, ops: ops256})
 		if cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW && cpu.X86.HasAVX512DQ && cpu.X86.HasAVX512VL {
-			paths = append(paths, &Path{name: "avx512", lanes: 16, widest: 4, rows: [5]int{1: 14, 2: 12, 3: 8, 4: 6}, byRow: tileSet{tiles512, tiles512}, byDepth: tileSet{tiles512, tiles512}, peak: peak512, ops: ops512, narrow: paths[0]})
+			paths = append(paths, &Path{name: "avx512", lanes: 16, widest: 4, rows: [5]int{1: 14, 2: 12, 3: 8, 4: 6}, byRow: tileSet{tiles512, tiles512}, byDepth: tileSet{tiles512, tiles512}, peak: peak512, slots: slots512, ops: ops512, narrow: paths[0]})
 		}
 	}
 	return paths
@@ -44,4 +44,18 @@ func (p *Path) Peak(n int) float64 {
 		best = max(best, rounds*12*2*float64(p.lanes)/float64(time.Since(start).Nanoseconds()))
 	}
 	return best
+}
+
+// Slots is the rate of one core in GFLOP/s for about 4 us of multiply-adds in
+// registers with other instructions between them: near Peak on a core of one's own, and
+// far below while another thread has half of its issue slots. It is 0 on the portable
+// path.
+func (p *Path) Slots() float64 {
+	if p.slots == nil {
+		return 0
+	}
+	const rounds = 2000 // of 12 multiply-adds
+	start := time.Now()
+	p.slots(rounds)
+	return rounds * 12 * 2 * float64(p.lanes) / float64(time.Since(start).Nanoseconds())
 }

@@ -9,6 +9,9 @@ func simdPaths() []*Path { return nil }
 // Peak is 0 on the portable path.
 func (p *Path) Peak(int) float64 { return 0 }
 
+// Slots is 0 on the portable path.
+func (p *Path) Slots() float64 { return 0 }
+
 func transpose(src, dst *float32, rows, cols, srcRow, dstRow uintptr) {
 	panic("kernel: no vector instructions here")
 }

@@ -182,6 +182,7 @@ func BenchmarkProduct(b *testing.B) {
 				flop := 2 * float64(c.parts*p.Reps*p.Rows*p.Cols*p.Segs*p.Depth)
 				calls := int(1 + 5e6/flop)
 				m := meter.New(func() float64 { return path.Peak(3) })
+				m.Watch(path.Slots)
 				for b.Loop() {
 					m.Time(func() {
 						for range calls {
@@ -196,6 +197,10 @@ func BenchmarkProduct(b *testing.B) {
 				b.ReportMetric(g(m.CPU()), "GFLOP/s")
 				b.ReportMetric(100*g(m.CPU())/m.Peak(), "%peak")
 				b.ReportMetric(100*g(m.Least())/m.Peak(), "%peak-best")
+				if alone, share := m.Alone(); share > 0 {
+					b.ReportMetric(100*g(alone)/m.Peak(), "%peak-alone")
+					b.ReportMetric(100*share, "%alone")
+				}
 				b.ReportMetric(0, "ns/op")
 			})
 		}

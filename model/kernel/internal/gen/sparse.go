@@ -82,11 +82,16 @@ func (v isa) sums(n, nv int, end last) {
 			acc[s] = append(acc[s], v.vec())
 		}
 	}
-	// step adds entry i to set s.
-	step := func(s, i int) {
+	// step adds entry i to set s. What is loaded limits it: four gives the weights of
+	// four entries, and spares the load of one.
+	step := func(s, i int, four reg.VecVirtual) {
 		at, w := GP64(), v.vec()
 		MOVLQSX(Mem{Base: offset, Disp: 4 * i}, at)
-		VBROADCASTSS(Mem{Base: weight, Disp: 4 * i}, w)
+		if four != nil {
+			VPERMILPS(Imm(uint64(0x55*i)), four, w)
+		} else {
+			VBROADCASTSS(Mem{Base: weight, Disp: 4 * i}, w)
+		}
 		for r := range n {
 			for j := range nv {
 				m := Mem{Base: src[r], Index: at, Scale: 1, Disp: j * v.bytes()}
@@ -106,7 +111,7 @@ func (v isa) sums(n, nv int, end last) {
 			}
 		}
 	}
-	entry := func(i int) { step(i, i) }
+	entry := func(i int) { step(i, i, nil) }
 	Label("group")
 	left := GP64()
 	MOVLQSX(at(counts, 0), left)
@@ -144,8 +149,10 @@ func (v isa) sums(n, nv int, end last) {
 			SUBQ(Imm(unroll), left)
 			JLT(LabelRef("few"))
 			Label("four")
+			weights := YMM()
+			VBROADCASTF128(at(weight, 0), weights)
 			for i := range unroll {
-				step(0, i)
+				step(0, i, weights)
 			}
 			ADDQ(Imm(4*unroll), offset)
 			ADDQ(Imm(4*unroll), weight)

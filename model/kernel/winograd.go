@@ -21,7 +21,8 @@ import "fmt"
 //
 // Rounding errors are a few times those of the direct form. Where inputs do not change from
 // row to row, or from column to column, outputs do not either, exactly, so that ties stay ties.
-// An input that is not finite makes what comes of its tiles NaN or infinite.
+// An input that is not finite spoils the windows that see it as in the direct form, or makes them
+// NaN, and may make NaN of the other windows of its tiles.
 //
 // A Winograd may be used by several goroutines at once, each with its own scratch,
 // but not while SetWeights runs.
@@ -52,8 +53,7 @@ const (
 )
 
 // NewWinograd is for so many input and output channels and a pool that gives height rows of
-// width pixels, two at least. It returns nil for others, and where the path has no such kernels:
-// with AVX-512 what is read and written would take as long as the multiplications that are saved.
+// width pixels, two at least. It returns nil for others, and where the path has no such kernels.
 func (p *Path) NewWinograd(channels, out, width, height int) *Winograd {
 	if p.winogradIn == nil || min(channels, out) < 1 || min(width, height) < 2 {
 		return nil

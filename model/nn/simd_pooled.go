@@ -256,7 +256,8 @@ func (l *pooledConv) weightGradient(w *worker, e int, in, out, dout, sum []float
 
 // selectInputs adds the weight gradient to dw, (window, channel): for each strip it
 // makes quads of the inputs and multiplies each gradient, zero or not, by what its
-// selector chooses of them.
+// selector chooses of them. So an infinite input or a NaN spoils the gradient, as it does in a dense
+// product, even where all that meets it is zero.
 func (l *pooledConv) selectInputs(w *worker, e int, in, out, dout, dw []float32) {
 	p := &l.pooled[w.id]
 	step, row := l.poolStride*l.Stride, l.quadRow()

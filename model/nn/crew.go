@@ -12,16 +12,22 @@ import (
 // They start with the first work that a method shares and end with the method.
 // In between they wait for the next work without sleeping, for at most patience:
 // to wake a goroutine takes as long as some of the work does, and there are
-// several waits in a step.
+// several waits in a step. But a thread that never sleeps is one that the operating
+// system stops in the middle of a task when another program wants its core, and then
+// the caller waits for it. So there is little patience for a while after that has happened
+// a few times.
 //
 // The caller takes part in everything and waits only for tasks that a helper has
 // taken. If helpers come late, or never because other programs or goroutines have
 // the cores, it does their tasks.
 type crew struct {
-	n       *simd
-	helpers []*helper // the first called of which serve
-	called  int
-	active  atomic.Bool // a method is running
+	n        *simd
+	helpers  []*helper // the first called of which serve
+	called   int
+	active   atomic.Bool  // a method is running
+	patience atomic.Int64 // how long a goroutine waits awake, in nanoseconds
+	vain     atomic.Int64 // how often it did so in vain
+	strain   int
 
 	work   work
 	state  atomic.Uint64 // how many tasks there are, and in the lower half how many were taken
@@ -44,9 +50,17 @@ type helper struct {
 	wake    chan struct{}
 }
 
-// patience is how long a goroutine waits awake, more than the longest wait in an
-// undisturbed step.
-const patience = 200 * time.Microsecond
+const (
+	// patience is more than the longest wait in an undisturbed step.
+	patience      = 200 * time.Microsecond
+	shortPatience = 20 * time.Microsecond
+	// Waits in vain add to the strain, and each step takes one from it. On a quiet
+	// machine one step in five or ten has such a wait; where another program runs on
+	// one of two cores a step has two to four. Once the strain has passed maxStrain,
+	// patience is short for wary steps.
+	maxStrain = 16
+	wary      = 64
+)
 
 func newCrew(n *simd) *crew {
 	c := &crew{n: n, done: make(chan struct{}, 1)}
@@ -65,6 +79,9 @@ func (c *crew) call(count int) {
 	if c.called >= count {
 		return
 	}
+	if c.called == 0 {
+		c.adapt()
+	}
 	c.active.Store(true)
 	started := false
 	for _, h := range c.helpers[c.called:count] {
@@ -81,6 +98,19 @@ func (c *crew) call(count int) {
 		go func() {}()
 	}
 	c.called = count
+}
+
+// adapt sets the patience of a step.
+func (c *crew) adapt() {
+	vain := int(c.vain.Swap(0))
+	if c.strain = max(0, c.strain+vain-1); c.strain <= maxStrain {
+		c.patience.Store(int64(patience))
+		return
+	}
+	if vain > 0 {
+		c.strain = maxStrain + wary
+	}
+	c.patience.Store(int64(shortPatience))
 }
 
 // dismiss lets the helpers end.
@@ -119,7 +149,7 @@ func (c *crew) run(work work, tasks int) {
 	c.rouse()
 	c.drain(c.n.workers[0])
 	// A helper may wake us late, in the next work.
-	for !wait(c.finished) {
+	for !c.wait(c.finished) {
 		c.asleep.Store(true)
 		if !c.finished() || !c.asleep.CompareAndSwap(true, false) {
 			<-c.done
@@ -161,7 +191,7 @@ func (h *helper) loop() {
 				return
 			}
 		}
-		if wait(h.wanted) {
+		if h.wait(h.wanted) {
 			continue
 		}
 		h.asleep.Store(true)
@@ -173,19 +203,23 @@ func (h *helper) loop() {
 
 func (h *helper) wanted() bool { return h.open() || !h.active.Load() }
 
-// wait waits until cond holds, for no longer than patience, and reports whether it
-// does.
-func wait(cond func() bool) bool {
+// wait waits until cond holds, for no longer than the patience, and reports whether
+// it does.
+func (c *crew) wait(cond func() bool) bool {
 	if cond() {
 		return true
 	}
-	for start := time.Now(); time.Since(start) < patience; {
+	limit := time.Duration(c.patience.Load())
+	for start := time.Now(); time.Since(start) < limit; {
 		for range 8 {
 			if cond() {
 				return true
 			}
 			kernel.Pause()
 		}
+	}
+	if limit == patience {
+		c.vain.Add(1)
 	}
 	return false
 }

@@ -76,6 +76,50 @@ func TestRunDoesEveryTaskOnce(t *testing.T) {
 	}
 }
 
+// Who waits in vain again and again gets less patience, and after a while all of it back.
+func TestPatience(t *testing.T) {
+	processors(t, 2)
+	net, _, _ := teamOf(t, 2)
+	n := net.simd
+	step := func(slow bool) time.Duration {
+		n.call(1)
+		got := time.Duration(n.patience.Load())
+		helping := make(chan struct{})
+		n.run(func(_ *simd, w *worker, _ int) {
+			if w.id == 0 {
+				<-helping
+				return
+			}
+			close(helping)
+			if slow {
+				time.Sleep(2 * patience)
+			}
+		}, 2)
+		if slow {
+			time.Sleep(2 * patience) // the helper waits, too
+		}
+		n.dismiss()
+		return got
+	}
+	steps := 0
+	for ; step(true) == patience; steps++ {
+		if steps > 100*maxStrain {
+			t.Fatal("patience has no end")
+		}
+	}
+	if steps < maxStrain/2 {
+		t.Errorf("%d steps used the patience up, want at least %d", steps, maxStrain/2)
+	}
+	for steps = 0; step(false) != patience; steps++ {
+		if steps > 100*wary {
+			t.Fatal("patience does not come back")
+		}
+	}
+	if steps < wary/2 {
+		t.Errorf("patience is back after %d steps, want at least %d", steps, wary/2)
+	}
+}
+
 // noHelpers waits until the goroutines of n have ended.
 func noHelpers(t *testing.T, n *simd) {
 	t.Helper()

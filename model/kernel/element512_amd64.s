@@ -739,7 +739,7 @@ loop:
 	RET
 
 // func adam512(w *float32, dw *float32, m *float32, u *float32, n uintptr, s *[6]float32, masks int64)
-// Requires: AVX, AVX512F, BMI2, SSE
+// Requires: AVX, AVX512F, BMI2, MMX+, SSE
 TEXT ·adam512(SB), NOSPLIT, $8-56
 	STMXCSR      (SP)
 	MOVL         (SP), AX
@@ -758,8 +758,42 @@ TEXT ·adam512(SB), NOSPLIT, $8-56
 	VBROADCASTSS 12(DI), Z3
 	VBROADCASTSS 16(DI), Z4
 	VBROADCASTSS 20(DI), Z5
-	CMPQ         SI, $0x10
-	JLT          tail
+	XORQ         DI, DI
+	SUBQ         $0x10, SI
+	JLT          rest
+
+line:
+	PREFETCHT0  1024(DX)(DI*4)
+	PREFETCHT0  1024(BX)(DI*4)
+	VMOVUPS     (CX)(DI*4), Z6
+	VMOVUPS     (DX)(DI*4), Z7
+	VMOVUPS     (BX)(DI*4), Z8
+	VSUBPS      Z7, Z6, Z9
+	VFMADD231PS Z0, Z9, Z7
+	VMOVUPS     Z7, (DX)(DI*4)
+	VMULPS      Z6, Z6, Z6
+	VMULPS      Z1, Z8, Z8
+	VFMADD231PS Z2, Z6, Z8
+	VMOVUPS     Z8, (BX)(DI*4)
+	VSQRTPS     Z8, Z9
+	VFMADD213PS Z5, Z4, Z9
+	VMULPS      Z3, Z7, Z7
+	VDIVPS      Z9, Z7, Z7
+	VMOVUPS     (AX)(DI*4), Z6
+	VSUBPS      Z7, Z6, Z6
+	VMOVUPS     Z6, (AX)(DI*4)
+	ADDQ        $0x10, DI
+	SUBQ        $0x10, SI
+	JGE         line
+
+rest:
+	ADDQ $0x10, SI
+	LEAQ (AX)(DI*4), AX
+	LEAQ (CX)(DI*4), CX
+	LEAQ (DX)(DI*4), DX
+	LEAQ (BX)(DI*4), BX
+	CMPQ SI, $0x10
+	JLT  tail
 
 full:
 	VMOVUPS     (CX), Z6

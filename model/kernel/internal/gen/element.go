@@ -614,27 +614,25 @@ func (v isa) adam() {
 		VSUBPS(mv, wv, wv)
 		a.store(wv, w)
 	}
-	if !v.wide() { // two vectors, a cache line, at a time
-		i, line := GP64(), 2*v.lanes
-		XORQ(i, i)
-		SUBQ(Imm(uint64(line)), n)
-		JLT(LabelRef("rest"))
-		Label("line")
-		element := func(p reg.GPVirtual, disp int) Mem { return Mem{Base: p, Index: i, Scale: 4, Disp: disp} }
-		PREFETCHT0(element(m, adamAhead))
-		PREFETCHT0(element(u, adamAhead))
-		for k := range 2 {
-			d := k * v.bytes()
-			update(access{isa: v}, element(w, d), element(g, d), element(m, d), element(u, d))
-		}
-		ADDQ(Imm(uint64(line)), i)
-		SUBQ(Imm(uint64(line)), n)
-		JGE(LabelRef("line"))
-		Label("rest")
-		ADDQ(Imm(uint64(line)), n)
-		for _, p := range []reg.GPVirtual{w, g, m, u} {
-			LEAQ(element(p, 0), p)
-		}
+	const line = 16 // elements of a cache line
+	i := GP64()
+	XORQ(i, i)
+	SUBQ(Imm(line), n)
+	JLT(LabelRef("rest"))
+	Label("line")
+	element := func(p reg.GPVirtual, disp int) Mem { return Mem{Base: p, Index: i, Scale: 4, Disp: disp} }
+	PREFETCHT0(element(m, adamAhead))
+	PREFETCHT0(element(u, adamAhead))
+	for k := 0; k < line; k += v.lanes {
+		update(access{isa: v}, element(w, 4*k), element(g, 4*k), element(m, 4*k), element(u, 4*k))
+	}
+	ADDQ(Imm(line), i)
+	SUBQ(Imm(line), n)
+	JGE(LabelRef("line"))
+	Label("rest")
+	ADDQ(Imm(line), n)
+	for _, p := range []reg.GPVirtual{w, g, m, u} {
+		LEAQ(element(p, 0), p)
 	}
 	v.span("", n, func() reg.GPVirtual { return param("masks") }, func(a access) {
 		update(a, at(w, 0), at(g, 0), at(m, 0), at(u, 0))

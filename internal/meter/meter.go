@@ -76,8 +76,12 @@ func (m *Meter) Time(f func()) {
 	m.Add(cpu, wall)
 }
 
-// Add keeps a sample that the caller took, of processor and of wall clock time.
+// Add keeps a sample that the caller took, of processor and of wall clock time. One of
+// no processor time is left out: clocks of virtual machines sometimes stand still.
 func (m *Meter) Add(cpu, wall time.Duration) {
+	if cpu <= 0 {
+		return
+	}
 	if len(m.cpu) < most {
 		m.cpu, m.wall = append(m.cpu, cpu), append(m.wall, wall)
 		if m.slots != nil {

@@ -50,7 +50,7 @@ func TestAlone(t *testing.T) {
 	}
 	m.Watch(func() float64 { r := rates[0]; rates = rates[1:]; return r })
 	for range 4 {
-		m.Time(func() {})
+		m.Time(func() { time.Sleep(time.Millisecond) })
 	}
 	m.cpu = []time.Duration{1, 2, 3, 5}
 	if d, share := m.Alone(); d != 1 || share != 0.5 {

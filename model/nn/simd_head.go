@@ -26,6 +26,7 @@ type productDense struct {
 	dyPanel  int
 	dyDepth  int
 	batch    int
+	part     int // inputs of a task
 	columns  int // of turned: the batch in whole vectors
 	bufs     []sweepScratch
 }
@@ -57,7 +58,11 @@ func (l *productDense) scratch(n int) {
 	}
 	l.bufs = make([]sweepScratch, n)
 	for i := range l.bufs {
-		l.bufs[i] = sweepScratch{dx: kernel.Alloc(min(sweepRows, l.in) * align(l.n.maxBatch)), dw: kernel.Alloc(min(sweepRows, l.in) * l.out)}
+		dx, dw := sweepRows*align(l.n.maxBatch), sweepRows*l.out
+		if l.panel > 0 {
+			dx, dw = max(dx, fewRows*fewExamples), max(dw, fewRows*l.path.PanelCols())
+		}
+		l.bufs[i] = sweepScratch{dx: kernel.Alloc(min(dx, l.in*align(l.n.maxBatch))), dw: kernel.Alloc(min(dw, l.in*l.out))}
 	}
 }
 
@@ -103,8 +108,14 @@ func (l *productDense) backward(dy, dx []float32, batch int) {
 }
 
 // sweepRows is the inputs that one task takes through the backward pass while
-// their weights are in cache.
-const sweepRows = 256
+// their weights are in cache. A batch of few examples takes fewRows of them, and the
+// weight gradient of one panel after the other: its time is that of weights and moments
+// on their way from memory, which longer runs make better use of.
+const (
+	sweepRows   = 256
+	fewRows     = 512
+	fewExamples = 16
+)
 
 // sweep computes the input gradient (unless dx is nil) and, if update is set, the
 // weight gradient of the whole batch, which it hands to the rule part by part: the
@@ -135,7 +146,11 @@ func (l *productDense) sweep(dy, dx []float32, batch int, update bool) {
 		l.dy = dy
 	}
 	l.n.wide = l
-	parts := (l.in + sweepRows - 1) / sweepRows
+	l.part = sweepRows
+	if l.few() {
+		l.part = fewRows
+	}
+	parts := (l.in + l.part - 1) / l.part
 	if l.n.called > 0 && !l.n.prepared {
 		parts++ // for what else waits for nothing
 	}
@@ -147,16 +162,19 @@ func (l *productDense) sweep(dy, dx []float32, batch int, update bool) {
 
 func (l *productDense) panels() int { return l.out / l.path.PanelCols() }
 
+// few reports whether the batch is one of few examples.
+func (l *productDense) few() bool { return l.panel > 0 && l.batch <= fewExamples }
+
 // sweepPart is the part of the sweep of the dense layer n.wide that concerns
-// sweepRows inputs.
+// l.part inputs.
 func sweepPart(n *simd, w *worker, part int) {
 	l, b := n.wide, &n.wide.bufs[w.id]
-	lo := part * sweepRows
+	lo := part * l.part
 	if lo >= l.in {
 		n.prepareBackward()
 		return
 	}
-	rows := min(sweepRows, l.in-lo)
+	rows := min(l.part, l.in-lo)
 	p := &w.product
 	if l.dx != nil {
 		p.Set(&l.p)
@@ -170,6 +188,16 @@ func sweepPart(n *simd, w *worker, part int) {
 		return
 	}
 	p.Set(&kernel.Product{Reps: 1, Rows: rows, Cols: l.out, Segs: 1, Depth: l.batch, ARow: 1, ADepth: l.stride, BDepth: l.dyDepth, BPanel: l.dyPanel, CRow: l.rowW()})
+	if l.few() {
+		p.Cols, p.BPanel = p.CRow, 0
+		dw := b.dw[:rows*p.Cols]
+		for i := range l.panels() {
+			p.Run(n.path, l.x[lo:], l.dyPacked[i*l.dyPanel:], dw, nil)
+			at := i*l.panel + lo*p.CRow
+			n.rule(l.w[at:][:len(dw)], dw, l.at+at)
+		}
+		return
+	}
 	if l.panel > 0 {
 		p.CPanel = rows * p.CRow
 	}
